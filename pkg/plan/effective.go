@@ -46,6 +46,8 @@ type Declared struct {
 type Progress struct {
 	// Started reports that pods may exist.
 	Started bool
+	// Masters is what is known of the masters.
+	Masters MastersProgress
 	// Mounted reports that the mounts of the Dataset have been created.
 	Mounted bool
 	// Worked reports whether the store of the mount at a path has been available,
@@ -70,7 +72,7 @@ func Next(current *v1alpha1.EffectiveSpec, d Declared, p Progress) (*v1alpha1.Ef
 	next.Revision = current.Revision
 	var kept []string
 	if p.Started {
-		kept = keepFixed(current.Runtime, &next.Runtime)
+		kept = append(nextMasters(current, next, p.Masters), keepFixed(current.Runtime, &next.Runtime)...)
 	}
 	more, err := keepDataset(current.Dataset, next, d, p)
 	if err != nil {
@@ -119,15 +121,13 @@ func keepFixed(current v1alpha1.JindoRuntimeSpec, next *v1alpha1.JindoRuntimeSpe
 			kept = append(kept, fmt.Sprintf(format, args...))
 		}
 	}
-	keep(equality.Semantic.DeepEqual(current.Master.Replicas, next.Master.Replicas),
-		"spec.master.replicas remains %d: changing the number of masters is not supported yet", replicasOf(current.Master))
 	keep(equality.Semantic.DeepEqual(current.Master.StorageClassName, next.Master.StorageClassName),
 		"spec.master.storageClassName is unchanged: the masters' volumes already exist")
 	keep(equality.Semantic.DeepEqual(current.TieredStore, next.TieredStore),
 		"spec.tieredstore is unchanged: changing tiers is not supported yet")
 	keep(current.Master.Disabled == next.Master.Disabled && current.Worker.Disabled == next.Worker.Disabled && current.Fuse.Disabled == next.Fuse.Disabled,
 		"disabled is unchanged: adding or removing components is not supported yet")
-	next.Master.Replicas, next.Master.StorageClassName, next.TieredStore = current.Master.Replicas, current.Master.StorageClassName, current.TieredStore
+	next.Master.StorageClassName, next.TieredStore = current.Master.StorageClassName, current.TieredStore
 	next.Master.Disabled, next.Worker.Disabled, next.Fuse.Disabled = current.Master.Disabled, current.Worker.Disabled, current.Fuse.Disabled
 	return kept
 }

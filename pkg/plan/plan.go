@@ -94,6 +94,9 @@ type Component struct {
 	// Replicas is the number of instances. It is 1 for FUSE servers, of which one
 	// runs on each machine that needs the mount.
 	Replicas int32 `json:"replicas"`
+	// Listed is set while the number of masters changes: the topology lists the first
+	// instances, this many; see [Plan.ListMasters].
+	Listed int32 `json:"listed,omitempty"`
 	// Binary to run: master, worker or fuse.
 	Binary string `json:"binary"`
 	// Args may contain variables: --name=$(POD_NAME).

@@ -2,8 +2,8 @@ package plan
 
 import "github.com/jindo-io/jindo/pkg/topology"
 
-// Topology returns the topology of the planned masters and workers. hosts returns
-// the address or DNS name of each instance.
+// Topology returns the topology of the planned masters and workers, without masters that
+// are being removed. hosts returns the address or DNS name of each instance.
 func (p *Plan) Topology(clusterID string, hosts func(c *Component, ordinal int) string) topology.Topology {
 	r := topology.Topology{Namespace: p.Namespace, Name: p.Name, ClusterID: clusterID}
 	r.Masters = members(p.Masters, hosts)
@@ -15,8 +15,8 @@ func members(c *Component, hosts func(c *Component, ordinal int) string) []topol
 	if c == nil {
 		return nil
 	}
-	members := make([]topology.Member, 0, c.Replicas)
-	for i := range int(c.Replicas) {
+	members := make([]topology.Member, 0, c.ListedInstances())
+	for i := range int(c.ListedInstances()) {
 		members = append(members, topology.Member{
 			Name: c.InstanceName(i), Host: hosts(c, i),
 			Port: c.Port(PortRPC), RaftPort: c.Port(PortRaft), HealthPort: c.Port(PortHealth),

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 )
@@ -21,6 +22,11 @@ type Instance struct {
 	Ending bool
 	// Leads reports that it is the leader of the masters.
 	Leads bool
+	// Member and Votes report that a master is a member of Raft, and a voter, as far as
+	// the leader reports.
+	Member, Votes bool
+	// Unlisted reports that the topology does not list a master any more.
+	Unlisted bool
 }
 
 // Action is what [NextStep] requires of the caller.
@@ -35,18 +41,24 @@ const (
 	ActionReplace Action = "replace"
 	// ActionTransfer moves leadership from the instance to another master.
 	ActionTransfer Action = "transfer leadership of"
+	// ActionAdd and ActionRemove are those of steps that only wait: see [MasterSteps].
+	ActionAdd    Action = "add"
+	ActionRemove Action = "remove"
 )
 
-// Step is one step of a transition: one instance is replaced. It is done once the
-// instance is current and ready, or no longer exists, so that it may be repeated.
+// Step is one step of a transition: one instance is replaced, or a master is added or
+// removed. It is done once the instance is current and ready, is a voter, or no longer
+// exists or is a member, so that it may be repeated.
 type Step struct {
 	Role Role
 	Name string
+	// Action is ActionAdd, ActionRemove, or empty for ActionReplace.
+	Action Action
 }
 
 // String describes the step.
 func (s Step) String() string {
-	return "replace " + s.Subject()
+	return string(cmp.Or(s.Action, ActionReplace)) + " " + s.Subject()
 }
 
 // Decision is the next action of a transition.
@@ -70,7 +82,7 @@ type Decision struct {
 func Steps(instances []Instance) []Step {
 	var steps []Step
 	for _, role := range []Role{RoleMaster, RoleWorker, RoleFuse} {
-		outdated := slices.DeleteFunc(ofRole(instances, role), func(i Instance) bool { return i.Current })
+		outdated := slices.DeleteFunc(ofRole(instances, role), func(i Instance) bool { return i.Current || i.Unlisted })
 		slices.SortStableFunc(outdated, func(a, b Instance) int { return rank(a) - rank(b) })
 		for _, i := range outdated {
 			steps = append(steps, Step{Role: role, Name: i.Name})
@@ -107,21 +119,38 @@ func ofRole(instances []Instance, role Role) []Instance {
 // masters is replaced only after leadership has moved. An instance that does not run is
 // replaced in any case, because the cause may be the spec that the step replaces.
 func NextStep(steps []Step, instances []Instance, want map[Role]int) Decision {
+	leads := slices.ContainsFunc(instances, func(i Instance) bool { return i.Leads })
+	listed := slices.DeleteFunc(slices.Clone(instances), func(i Instance) bool { return i.Unlisted })
 	for n, step := range steps {
-		at := slices.IndexFunc(instances, func(i Instance) bool { return i.Role == step.Role && i.Name == step.Name })
-		if at < 0 {
-			if waiting := missing(step, instances, want); waiting != "" {
+		if step.Action == ActionAdd || step.Action == ActionRemove {
+			if waiting := awaitMember(step, find(instances, step), leads); waiting != "" {
+				return Decision{Step: n, Instance: Instance{Role: step.Role, Name: step.Name}, Waiting: waiting}
+			}
+			continue
+		}
+		i := find(listed, step)
+		if i == nil {
+			if waiting := missing(step, listed, want); waiting != "" {
 				return Decision{Step: n, Waiting: waiting}
 			}
 			continue
 		}
-		if i := instances[at]; !i.Current || !i.Ready {
-			decision := decide(i, ofRole(instances, step.Role), want[step.Role])
+		if !i.Current || !i.Ready {
+			decision := decide(*i, ofRole(listed, step.Role), want[step.Role])
 			decision.Step = n
 			return decision
 		}
 	}
 	return Decision{Step: len(steps)}
+}
+
+// find returns the instance of a step; nil if it does not exist.
+func find(instances []Instance, step Step) *Instance {
+	at := slices.IndexFunc(instances, func(i Instance) bool { return i.Role == step.Role && i.Name == step.Name })
+	if at < 0 {
+		return nil
+	}
+	return &instances[at]
 }
 
 // missing returns what a step waits for whose instance does not exist; "" if it will not

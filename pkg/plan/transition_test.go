@@ -80,7 +80,7 @@ func TestNextStep(t *testing.T) {
 			t.Errorf("%s: %s, want %s", test.name, got, test.want)
 		}
 	}
-	if d := NextStep([]Step{{RoleMaster, "master-0"}}, instances("master-0:ready,leads"), map[Role]int{RoleMaster: 1}); d.Action != ActionReplace {
+	if d := NextStep([]Step{{Role: RoleMaster, Name: "master-0"}}, instances("master-0:ready,leads"), map[Role]int{RoleMaster: 1}); d.Action != ActionReplace {
 		t.Errorf("the only master: %+v", d)
 	}
 }

@@ -21,6 +21,13 @@ type EffectiveSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Runtime JindoRuntimeSpec `json:"runtime"`
 
+	// ListedMasters is set while the number of masters changes: the topology lists the
+	// first ones, this many, of those that run, which runtime.master.replicas counts.
+	// The others are being removed from the members of Raft.
+	// +kubebuilder:validation:Minimum=0
+	// +optional
+	ListedMasters int32 `json:"listedMasters,omitempty"`
+
 	// Dataset is the Dataset that the runtime serves; absent if it serves none.
 	// +optional
 	Dataset *EffectiveDataset `json:"dataset,omitempty"`
@@ -66,10 +73,16 @@ type TransitionStep struct {
 	// Role is master, worker or fuse.
 	Role string `json:"role"`
 
-	// Instance is replaced by one with the effective spec: the name of the pod of a
-	// master or worker, or the name of the node of a FUSE server.
+	// Action is add for a new master, which joins the members of Raft, and remove for
+	// one that leaves them. Without it, the instance is replaced by one with the
+	// effective spec.
+	// +optional
+	Action string `json:"action,omitempty"`
+
+	// Instance is the name of the pod of a master or worker, or the name of the node of
+	// a FUSE server.
 	Instance string `json:"instance"`
 
-	// Done is true once the instance runs with the effective spec and is ready.
+	// Done is true once the step was carried out.
 	Done bool `json:"done,omitempty"`
 }

@@ -95,7 +95,7 @@ func desiredSecrets(p *plan.Plan, members topology.Topology, authority *mtls.Aut
 		{role: "admin", certificates: single(mtls.Admin, "admin"), files: ca},
 	}
 	if p.Masters != nil {
-		secrets = append(secrets, desiredSecret{role: string(plan.RoleMaster), certificates: instances(mtls.Master, members.Masters), files: ca})
+		secrets = append(secrets, desiredSecret{role: string(plan.RoleMaster), certificates: instances(mtls.Master, render.Masters(p, members.ClusterID)), files: ca})
 	}
 	if p.Workers != nil {
 		secrets = append(secrets, desiredSecret{role: string(plan.RoleWorker), certificates: instances(mtls.Worker, members.Workers), files: ca})

@@ -163,7 +163,7 @@ func effectOf(t *testing.T, kind string, s sample) string {
 			roles = append(roles, c.word)
 		}
 	}
-	changed := !equality.Semantic.DeepEqual(current.Runtime, next.Runtime) || !equality.Semantic.DeepEqual(current.Dataset, next.Dataset) || current.Images != next.Images
+	changed := !equality.Semantic.DeepEqual(current.Runtime, next.Runtime) || current.ListedMasters != next.ListedMasters || !equality.Semantic.DeepEqual(current.Dataset, next.Dataset) || current.Images != next.Images
 	switch {
 	case len(kept) > 0 && changed:
 		t.Errorf("%s %s: one edit is both carried out and not: %q", kind, s.Field, kept)

@@ -42,10 +42,10 @@ func MasterPath(runtime *v1alpha1.JindoRuntime, p *plan.Plan) string {
 func (in *Input) masters() *appsv1.StatefulSet {
 	c := in.Plan.Masters
 	template := in.template(c, in.masterSettings())
-	if c.Replicas > 1 {
-		template.Spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{
-			RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{antiAffinityTerm(Selector(in.Plan.Name, c.Role))},
-		}
+	// The template does not depend on the number of masters, so that a change of it
+	// replaces no pod.
+	template.Spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{antiAffinityTerm(Selector(in.Plan.Name, c.Role))},
 	}
 	grace := int64(masterGrace)
 	template.Spec.TerminationGracePeriodSeconds = &grace
@@ -150,7 +150,7 @@ func (in *Input) masterVolume(ordinal int, node string) *corev1.PersistentVolume
 // three masters. A budget for a single master would block every drain of its node.
 func (in *Input) masterBudget() *policyv1.PodDisruptionBudget {
 	c := in.Plan.Masters
-	if c.Replicas < 3 {
+	if c.ListedInstances() < 3 {
 		return nil
 	}
 	one := intstr.FromInt32(1)

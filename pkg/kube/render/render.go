@@ -116,6 +116,12 @@ func Topology(p *plan.Plan, clusterID string) topology.Topology {
 	})
 }
 
+// Masters returns all masters that run, also those that the topology does not list any
+// more.
+func Masters(p *plan.Plan, clusterID string) []topology.Member {
+	return Topology(p.AllListed(), clusterID).Masters
+}
+
 // meta returns the metadata of an object that is owned by the runtime.
 func (in *Input) meta(name, role string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{

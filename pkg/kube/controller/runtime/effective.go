@@ -72,6 +72,9 @@ func restore(effective *v1alpha1.EffectiveSpec, of *v1alpha1.JindoRuntime) (*des
 		v1alpha1.SetDefaults(dataset)
 	}
 	built, err := plan.Build(dataset, runtime)
+	if err == nil {
+		err = built.ListMasters(effective.ListedMasters)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +111,7 @@ func (e effectiveSpecs) advance(ctx context.Context, r *report, declared declara
 	states := m.mountHealth()
 	next, kept, err := plan.Next(want.effective, declared.Declared, plan.Progress{
 		Started: w.exist() || r.status.Formation != nil && r.status.Formation.Formed,
+		Masters: mastersProgress(r, want, m),
 		Mounted: r.status.MountTime != nil,
 		Worked:  func(path string) bool { return worked(states, path) },
 		Users:   func(dataset string) (string, error) { return e.users(ctx, r.runtime.Namespace, dataset) },

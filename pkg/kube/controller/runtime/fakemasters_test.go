@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
@@ -30,10 +31,13 @@ type fakeSet struct {
 	leader    string
 	term      uint64
 	voters    int
-	view      *commonv1.ClusterView
-	workers   []*masterv1.WorkerState
-	peers     []mtls.Peer
-	mounts    int
+	// members, if it is not nil, are the voters instead, and listed are the masters of
+	// the topology that they follow.
+	members, listed []string
+	view            *commonv1.ClusterView
+	workers         []*masterv1.WorkerState
+	peers           []mtls.Peer
+	mounts          int
 }
 
 func newFakeMasters() *fakeMasters { return &fakeMasters{sets: map[string]*fakeSet{}} }
@@ -81,13 +85,21 @@ func (c fakeClient) Members(context.Context) []client.MemberResult {
 	c.with(func(s *fakeSet) {
 		for i, m := range s.topology.Masters {
 			r := client.MemberResult{Member: m, Err: errUnavailable}
-			if s.leader != "" {
-				status := &masterv1.StatusResponse{Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leader, ClusterId: s.clusterID, Voter: i < s.voters}
+			if s.leader != "" && (s.members == nil || slices.Contains(s.members, m.Name)) {
+				status := &masterv1.StatusResponse{
+					Name: m.Name, State: "FOLLOWER", Term: s.term, Leader: s.leader, ClusterId: s.clusterID,
+					Voter: s.members != nil || i < s.voters, Ready: true, Listed: s.listed,
+				}
 				if m.Name == s.leader {
 					status.State = "LEADER"
 				}
 				for j, p := range s.topology.Masters {
-					status.Peers = append(status.Peers, &masterv1.Peer{Name: p.Name, Voter: j < s.voters})
+					if s.members == nil {
+						status.Peers = append(status.Peers, &masterv1.Peer{Name: p.Name, Voter: j < s.voters})
+					}
+				}
+				for _, name := range s.members {
+					status.Peers = append(status.Peers, &masterv1.Peer{Name: name, Voter: true})
 				}
 				r = client.MemberResult{Member: m, Status: status}
 			}

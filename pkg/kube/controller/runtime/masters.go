@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
@@ -61,7 +61,7 @@ type masterState struct {
 	view    *commonv1.ClusterView
 	// failed is the error of a failed request to the leader.
 	failed error
-	// topology is that of the masters that were queried.
+	// topology is that of the masters that were queried: all that run.
 	topology topology.Topology
 	// masters is the client; nil if no master was queried.
 	masters Masters
@@ -80,6 +80,7 @@ type masterReader struct {
 // status and are not an error.
 func (c masterReader) reconcile(ctx context.Context, r *report, want *desired, ca *mtls.Authority, w *workloads) (*masterState, error) {
 	m := &masterState{topology: want.topology}
+	m.topology.Masters = render.Masters(want.plan, want.topology.ClusterID)
 	err := c.query(ctx, r, want, ca, w, m)
 	r.status.Raft = m.raft(r, want)
 	return m, err
@@ -91,7 +92,7 @@ func (c masterReader) query(ctx context.Context, r *report, want *desired, ca *m
 	}
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
-	masters, err := c.connections.get(r.runtime.UID, want.topology, ca)
+	masters, err := c.connections.get(r.runtime.UID, m.topology, ca)
 	if err != nil {
 		return err
 	}
@@ -107,7 +108,7 @@ func (c masterReader) query(ctx context.Context, r *report, want *desired, ca *m
 		m.leaderUnconfirmed = misses < maxMisses && r.status.Raft != nil && r.status.Raft.Leader != "" && allReady(want, w)
 		return nil
 	}
-	if m.allVote() {
+	if m.allVote(want.topology) {
 		r.status.Formation.Formed = true
 	}
 	// Errors below are reported in the status.
@@ -119,16 +120,14 @@ func (c masterReader) query(ctx context.Context, r *report, want *desired, ca *m
 
 // allReady reports whether every master's pod is ready.
 func allReady(want *desired, w *workloads) bool {
-	return w.masters != nil && w.masters.Status.ReadyReplicas >= want.plan.Masters.Replicas
+	return w.masters != nil && w.masters.Status.ReadyReplicas >= want.plan.Masters.ListedInstances()
 }
 
-// allVote reports whether every master is a voter, so that the cluster is formed.
-func (m *masterState) allVote() bool {
-	for _, member := range m.topology.Masters {
-		votes := slices.ContainsFunc(m.leader.GetPeers(), func(peer *masterv1.Peer) bool {
-			return peer.GetName() == member.Name && peer.GetVoter()
-		})
-		if !votes {
+// allVote reports whether every master of a topology is a voter, so that the cluster is
+// formed.
+func (m *masterState) allVote(of topology.Topology) bool {
+	for _, member := range of.Masters {
+		if !m.votes(member.Name) {
 			return false
 		}
 	}

@@ -22,6 +22,7 @@ type subReconcilers struct {
 	placements   placements
 	objects      objects
 	workloads    workloadReader
+	former       formerMasters
 	nodes        nodeLabels
 	scheduling   scheduling
 	masters      masterReader
@@ -44,6 +45,7 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 			fusePriorityClass: r.FusePriorityClass, hostPaths: r.HostPaths, systemNamespace: r.SystemNamespace,
 		},
 		workloads:  workloads,
+		former:     formerMasters{r.Client},
 		nodes:      nodeLabels{r.Client},
 		scheduling: scheduling{r.Live},
 		masters:    masterReader{r.connections},
@@ -115,6 +117,9 @@ func (r *Reconciler) carryOut(ctx context.Context, rep *report, declared declara
 	}
 	applied, failed := parts.objects.reconcile(ctx, rep, want, authority.CertPEM(), placement, &refused)
 	workloads, err := parts.workloads.reconcile(ctx, want)
+	if err == nil {
+		err = parts.former.reconcile(ctx, want, workloads)
+	}
 	if err == nil {
 		err = parts.nodes.reconcile(ctx, rep, want, workloads, placement, refused)
 	}

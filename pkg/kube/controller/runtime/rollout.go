@@ -21,7 +21,7 @@ import (
 const transferTimeout = 15 * time.Second
 
 // rollouts replaces pods by pods with the effective spec, in the steps that package plan
-// computes.
+// computes. Steps that change the number of masters are only observed: see resize.go.
 //
 // Input: the desired state, the templates that were applied, the workloads and the
 // masters. Output: at most one deleted pod or transfer of leadership, status.transition
@@ -39,11 +39,11 @@ type rollouts struct {
 type templates map[plan.Role]string
 
 func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, applied templates, w *workloads, m *masterState) error {
-	instances := w.instances(applied, m)
+	instances := w.instances(want, applied, m)
 	revision := want.effective.Revision
 	number := map[plan.Role]int{}
 	if want.plan.Masters != nil {
-		number[plan.RoleMaster] = int(want.plan.Masters.Replicas)
+		number[plan.RoleMaster] = int(want.plan.Masters.ListedInstances())
 	}
 	if want.plan.Workers != nil {
 		number[plan.RoleWorker] = int(want.plan.Workers.Replicas)
@@ -53,17 +53,18 @@ func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, appli
 	}
 	t := r.status.Transition
 	if t == nil || t.Revision != revision || plan.NextStep(stepsOf(t), instances, number).Step == len(t.Steps) {
-		t = newTransition(revision, plan.Steps(instances))
+		t = newTransition(revision, append(plan.MasterSteps(want.plan.Masters, m.votes), plan.Steps(instances)...))
 	}
-	if len(t.Steps) == 0 {
+	decision := plan.NextStep(stepsOf(t), instances, number)
+	if decision.Step == len(t.Steps) {
 		r.status.Transition = nil
 		r.setNote(v1alpha1.RuntimeUpdating, "", "")
 		return nil
 	}
-	decision := plan.NextStep(stepsOf(t), instances, number)
 	for i := range t.Steps {
 		t.Steps[i].Done = i < decision.Step
 	}
+	decision.Waiting = m.addObstacle(decision.Waiting, stepsOf(t)[decision.Step])
 	if decision.Waiting == "" {
 		decision.Waiting = w.unobserved(decision.Instance.Role, applied[decision.Instance.Role])
 	}
@@ -86,7 +87,7 @@ func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, appli
 func newTransition(revision int64, steps []plan.Step) *v1alpha1.Transition {
 	t := &v1alpha1.Transition{Revision: revision}
 	for _, s := range steps {
-		t.Steps = append(t.Steps, v1alpha1.TransitionStep{Role: string(s.Role), Instance: s.Name})
+		t.Steps = append(t.Steps, v1alpha1.TransitionStep{Role: string(s.Role), Action: string(s.Action), Instance: s.Name})
 	}
 	return t
 }
@@ -94,7 +95,7 @@ func newTransition(revision int64, steps []plan.Step) *v1alpha1.Transition {
 func stepsOf(t *v1alpha1.Transition) []plan.Step {
 	steps := make([]plan.Step, len(t.Steps))
 	for i, s := range t.Steps {
-		steps[i] = plan.Step{Role: plan.Role(s.Role), Name: s.Instance}
+		steps[i] = plan.Step{Role: plan.Role(s.Role), Name: s.Instance, Action: plan.Action(s.Action)}
 	}
 	return steps
 }
@@ -173,7 +174,7 @@ func (w *workloads) instancePods(i plan.Instance) []corev1.Pod {
 }
 
 // instances returns the instances of the workloads that were applied.
-func (w *workloads) instances(applied templates, m *masterState) []plan.Instance {
+func (w *workloads) instances(want *desired, applied templates, m *masterState) []plan.Instance {
 	var all []plan.Instance
 	for _, role := range []plan.Role{plan.RoleMaster, plan.RoleWorker, plan.RoleFuse} {
 		digest, found := applied[role]
@@ -187,7 +188,10 @@ func (w *workloads) instances(applied templates, m *masterState) []plan.Instance
 			}
 			i := plan.Instance{
 				Role: role, Name: name, Ending: !pod.DeletionTimestamp.IsZero(), Running: health.PodRuns(&pod),
-				Current: render.Current(&pod, digest), Leads: m.leader != nil && m.leader.GetName() == name,
+				Current: render.Current(&pod, digest),
+			}
+			if role == plan.RoleMaster {
+				m.setMember(&i, want)
 			}
 			i.Ready = !i.Ending && health.PodReady(&pod)
 			// While a FUSE server is replaced, a node may have both pods.

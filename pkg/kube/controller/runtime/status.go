@@ -58,7 +58,7 @@ func setMasters(r *report, want *desired, w *workloads, m *masterState) {
 		s.MasterPhase = v1alpha1.RuntimePhaseReady
 		return
 	}
-	wanted := want.plan.Masters.Replicas
+	wanted := want.plan.Masters.ListedInstances()
 	s.DesiredMasterNumberScheduled = wanted
 	if set := w.masters; set != nil {
 		s.CurrentMasterNumberScheduled, s.MasterNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
