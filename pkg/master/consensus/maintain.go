@@ -55,7 +55,7 @@ func (n *Node) maintainAddress(ctx context.Context) {
 	}
 	var err error
 	if n.raft.State() == raft.Leader {
-		err = n.change(ctx, n.raft.AddVoter(n.id, n.stream.address, 0, transportTimeout))
+		err = n.change(ctx, func() raft.IndexFuture { return n.raft.AddVoter(n.id, n.stream.address, 0, transportTimeout) })
 	} else {
 		err = n.join(ctx)
 	}

@@ -167,7 +167,7 @@ func (n *Node) addWithoutVote(ctx context.Context, id raft.ServerID, address raf
 		return nil
 	}
 	n.logger.Info("adding a member without a vote", "member", id)
-	return n.change(ctx, n.raft.AddNonvoter(id, address, 0, transportTimeout))
+	return n.change(ctx, func() raft.IndexFuture { return n.raft.AddNonvoter(id, address, 0, transportTimeout) })
 }
 
 // promote gives a member its vote, after it has removed the lost id of its name, and
@@ -200,7 +200,7 @@ func (n *Node) promote(ctx context.Context, id raft.ServerID, address raft.Serve
 	}
 	for _, p := range promoted {
 		n.logger.Info("promoting a member to voter", "member", p.ID)
-		if err := n.change(ctx, n.raft.AddVoter(p.ID, p.Address, 0, transportTimeout)); err != nil {
+		if err := n.change(ctx, func() raft.IndexFuture { return n.raft.AddVoter(p.ID, p.Address, 0, transportTimeout) }); err != nil {
 			return "", err
 		}
 	}
@@ -239,8 +239,8 @@ func (n *Node) votes(name string) bool {
 }
 
 // change blocks until a change of the configuration is committed.
-func (n *Node) change(ctx context.Context, future raft.IndexFuture) error {
-	err := n.await(ctx, future)
+func (n *Node) change(ctx context.Context, request func() raft.IndexFuture) error {
+	err := n.await(ctx, func() raft.Future { return request() })
 	if err != nil && refused(err) {
 		return n.notLeader()
 	}
@@ -289,7 +289,7 @@ func (n *Node) removeLost(ctx context.Context, newcomer raft.ServerID) error {
 			return err
 		}
 		n.logger.Info("removing a member that lost its disk", "member", lost.ID, "replacement", newcomer)
-		if err := n.change(ctx, n.raft.RemoveServer(lost.ID, 0, transportTimeout)); err != nil {
+		if err := n.change(ctx, func() raft.IndexFuture { return n.raft.RemoveServer(lost.ID, 0, transportTimeout) }); err != nil {
 			return err
 		}
 	}

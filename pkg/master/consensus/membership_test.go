@@ -324,7 +324,7 @@ func TestAMemberWithoutVoteIsNotReady(t *testing.T) {
 	other := (leader + 1) % 3
 	node := c.members[leader].node
 	c.members[other].idle() // or it would request its vote again
-	if err := node.change(c.context(), node.raft.DemoteVoter(c.id(other), 0, waitTimeout)); err != nil {
+	if err := node.change(c.context(), func() raft.IndexFuture { return node.raft.DemoteVoter(c.id(other), 0, waitTimeout) }); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range node.servers() {

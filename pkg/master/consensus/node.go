@@ -75,7 +75,8 @@ type Node struct {
 	// early is the newest election that began before the heartbeat timeout.
 	early atomic.Pointer[early]
 
-	// pending counts the entries that are being committed.
+	// pending counts the entries, changes of the configuration and transfers that the
+	// library has not completed.
 	pending inflight
 	// background are the goroutines of this package.
 	background sync.WaitGroup

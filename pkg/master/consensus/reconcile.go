@@ -76,7 +76,7 @@ func (n *Node) removeUnlisted(ctx context.Context) error {
 				return err
 			}
 			n.logger.Info("removing a member that the topology does not list", "member", s.ID)
-			if err := n.change(ctx, n.raft.RemoveServer(s.ID, 0, transportTimeout)); err != nil {
+			if err := n.change(ctx, func() raft.IndexFuture { return n.raft.RemoveServer(s.ID, 0, transportTimeout) }); err != nil {
 				return fmt.Errorf("remove %s: %w", s.ID, err)
 			}
 		}

@@ -69,7 +69,9 @@ func (n *Node) transferTo(ctx context.Context, successor raft.Server) error {
 	defer n.transport.yield(successor.ID, n.raft.CurrentTerm())()
 	// The library transfers leadership, or gives up, within the election
 	// timeout, and needs some time after that.
-	return n.await(ctx, n.raft.LeadershipTransferToServer(successor.ID, successor.Address))
+	return n.await(ctx, func() raft.Future {
+		return n.raft.LeadershipTransferToServer(successor.ID, successor.Address)
+	})
 }
 
 // awaitReplicated blocks until a member has accepted the log up to its present
@@ -123,11 +125,17 @@ func (n *Node) fresh(c contact) bool {
 	return c.term == n.raft.CurrentTerm() && time.Since(c.at) < 2*n.config.Heartbeat
 }
 
-// await blocks until a future of the library completes, ctx is done or the node
-// stops.
-func (n *Node) await(ctx context.Context, future raft.Future) error {
+// await makes a request to the library, and blocks until it completes, ctx is done or
+// the node stops. Shutdown waits for requests while the library still completes them.
+func (n *Node) await(ctx context.Context, request func() raft.Future) error {
+	if !n.pending.begin() {
+		return errStopped
+	}
 	done := make(chan error, 1)
-	go func() { done <- future.Error() }()
+	go func() {
+		defer n.pending.end()
+		done <- request().Error()
+	}()
 	select {
 	case err := <-done:
 		return err
