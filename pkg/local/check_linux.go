@@ -19,6 +19,8 @@ type checker struct {
 	applied bool
 	// view is the index of a view that contains them.
 	view uint64
+	// resizeError is why the number of masters could not be changed; empty if it was.
+	resizeError string
 }
 
 // check evaluates all conditions once and reports whether they hold.
@@ -111,12 +113,20 @@ func (c *checker) checkMasters(ctx context.Context) (leader, voters Condition) {
 		voters.Detail = err.Error()
 		return leader, voters
 	}
-	for _, m := range c.s.masters {
+	for _, m := range c.s.listedMasters() {
 		if err := CheckReady(ctx, m.health); err != nil {
 			voters.Detail = fmt.Sprintf("%s is not ready: %v", m.name, err)
 			voters.Suspects = []string{m.name}
 			return leader, voters
 		}
+	}
+	waiting, err := c.checkLeaving(lead)
+	if err != nil {
+		waiting = err.Error()
+	}
+	if waiting != "" {
+		voters.Detail = waiting
+		return leader, voters
 	}
 	voters.Met, voters.Detail = true, fmt.Sprintf("%d of %d masters vote", len(c.s.topology.Masters), len(c.s.topology.Masters))
 	return leader, voters

@@ -22,6 +22,9 @@ type Formation struct {
 	ClusterID string `json:"clusterID"`
 	// Formed is true once every master of the plan has voted.
 	Formed bool `json:"formed"`
+	// Masters counts the masters that may be members of Raft; 0 in records of earlier
+	// versions.
+	Masters int32 `json:"masters,omitempty"`
 	// Network of the addresses in the masters' log: "127.93.12.0/24". It does
 	// not change once the cluster is formed.
 	Network string `json:"network,omitempty"`

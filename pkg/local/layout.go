@@ -45,6 +45,7 @@ func (l Layout) String() string { return l.Namespace + "/" + l.Runtime }
 func (l Layout) lockFile() string      { return filepath.Join(l.Dir, "lock") }
 func (l Layout) stateFile() string     { return filepath.Join(l.Dir, "state.json") }
 func (l Layout) formationFile() string { return filepath.Join(l.Dir, "formation.json") }
+func (l Layout) resizeFile() string    { return filepath.Join(l.Dir, "masters.json") }
 func (l Layout) authorityDir() string  { return filepath.Join(l.Dir, "ca") }
 func (l Layout) credentials() string   { return filepath.Join(l.Dir, "credentials") }
 func (l Layout) sockets() string       { return filepath.Join(l.Dir, "sockets") }

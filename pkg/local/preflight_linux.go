@@ -103,8 +103,8 @@ func (s *Spec) storeNotices(ctx context.Context, limit time.Duration) ([]string,
 	return notices, nil
 }
 
-// checkReplicas refuses numbers of replicas that this machine or the kept log of
-// the masters does not allow.
+// checkReplicas refuses a number of workers that this machine does not allow, and masters
+// whose record cannot be read.
 func (s *Spec) checkReplicas(l Layout) error {
 	if workers := s.Plan.Workers; workers != nil && int(workers.Replicas) > maxWorkers {
 		return fmt.Errorf("spec.replicas: one machine runs at most %d workers, not %d", maxWorkers, workers.Replicas)
@@ -112,15 +112,8 @@ func (s *Spec) checkReplicas(l Layout) error {
 	if s.Plan.Masters == nil {
 		return nil
 	}
-	formation, err := loadFormation(l)
-	if err != nil {
-		return err
-	}
-	kept := s.keptMasters(l)
-	if want := int(s.Plan.Masters.Replicas); formation.Formed && kept > 0 && kept != want {
-		return &KeptMastersError{Kept: kept, Want: want, Dir: l.Dir}
-	}
-	return nil
+	_, err := loadFormation(l)
+	return err
 }
 
 // keptMasters returns the number of masters that have data below l.

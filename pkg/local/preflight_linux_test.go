@@ -125,45 +125,9 @@ func TestRefusedUpLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestKeptMasters(t *testing.T) {
-	spec := &Spec{Root: t.TempDir(), Plan: plan.Plan{Namespace: "default", Name: "hadoop", Masters: &plan.Component{Name: "hadoop-jindofs-master", Role: plan.RoleMaster}}}
-	l := spec.Layout()
-	for i := range 3 {
-		dir := l.data(spec.Plan.Masters.InstanceName(i))
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, "raft.db"), []byte("log"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	check := func(replicas int32) error {
-		spec.Plan.Masters.Replicas = replicas
-		return spec.checkReplicas(l)
-	}
-	if err := check(1); err != nil {
-		t.Errorf("without a formed cluster: %v", err)
-	}
-	formed, err := NewFormation()
-	if err != nil {
-		t.Fatal(err)
-	}
-	formed.Formed = true
-	if err := formed.save(l); err != nil {
-		t.Fatal(err)
-	}
-	var kept *KeptMastersError
-	if err := check(1); !errors.As(err, &kept) || kept.Kept != 3 || kept.Want != 1 {
-		t.Errorf("one master over the log of three: %v", err)
-	}
-	if one := (&KeptMastersError{Kept: 1, Want: 3}).Error(); !strings.HasSuffix(one, "the log of 1 master") {
-		t.Errorf("a log of one master: %s", one)
-	}
-	if err := check(3); err != nil {
-		t.Errorf("three masters over the log of three: %v", err)
-	}
-	spec.Plan.Workers = &plan.Component{Replicas: maxWorkers + 1}
-	if err := check(3); err == nil || !strings.Contains(err.Error(), "spec.replicas") {
+func TestTooManyWorkersAreRefused(t *testing.T) {
+	spec := &Spec{Root: t.TempDir(), Plan: plan.Plan{Namespace: "default", Name: "hadoop", Workers: &plan.Component{Replicas: maxWorkers + 1}}}
+	if err := spec.checkReplicas(spec.Layout()); err == nil || !strings.Contains(err.Error(), "spec.replicas") {
 		t.Errorf("too many workers: %v", err)
 	}
 }

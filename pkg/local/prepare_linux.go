@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/atomicfile"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
@@ -31,6 +30,9 @@ func (s *supervisor) prepare() error {
 	}
 	if err := s.begin(); err != nil {
 		return err
+	}
+	if masters := s.spec.Plan.Masters; masters != nil {
+		s.planMasters(masters.Replicas)
 	}
 	if s.network, err = s.takeNetwork(); err != nil {
 		return err
@@ -63,6 +65,10 @@ func (s *supervisor) begin() error {
 	if err != nil {
 		return err
 	}
+	fixed, err := s.spec.fixedDigest()
+	if err != nil {
+		return err
+	}
 	boot, err := bootID()
 	if err != nil {
 		return err
@@ -74,7 +80,7 @@ func (s *supervisor) begin() error {
 	s.state = State{
 		Version: StateVersion, Namespace: s.layout.Namespace, Runtime: s.layout.Runtime,
 		Dataset: s.spec.Plan.Dataset, Boot: boot, Supervisor: me, Phase: Starting,
-		Started: time.Now().UTC(), Order: digest,
+		Started: time.Now().UTC(), Order: digest, Fixed: fixed,
 		Components: []ComponentState{}, Conditions: []Condition{}, Notices: notices(&s.spec.Plan),
 	}
 	return s.newReaper()
@@ -103,14 +109,10 @@ func notices(p *plan.Plan) []string {
 }
 
 func (s *supervisor) writeFiles() error {
-	s.topology = s.spec.Plan.Topology(s.formation.ClusterID, s.host)
-	raw, err := s.topology.Marshal()
-	if err != nil {
+	if err := s.writeRoster(); err != nil {
 		return err
 	}
-	if err := atomicfile.Write(s.layout.Roster(), raw, 0o600); err != nil {
-		return err
-	}
+	var err error
 	if s.authority, err = openAuthority(s.layout); err != nil {
 		return err
 	}

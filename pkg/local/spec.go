@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize/english"
-
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -135,20 +133,6 @@ var (
 	// ErrNoMount means that this machine cannot mount. Everything else can run.
 	ErrNoMount = errors.New("mounting is not possible")
 )
-
-// KeptMastersError reports that the data of a runtime is of another number of
-// masters than the manifest requires.
-type KeptMastersError struct {
-	// Kept and Want are numbers of masters.
-	Kept, Want int
-	// Dir is the state directory.
-	Dir string
-}
-
-// Error names the field to change.
-func (e *KeptMastersError) Error() string {
-	return fmt.Sprintf("spec.master.replicas is %d, but %s holds the log of %s", e.Want, e.Dir, english.Plural(e.Kept, "master", "masters"))
-}
 
 // MountpointError reports a directory at which nothing can be mounted.
 type MountpointError struct {

@@ -58,6 +58,9 @@ type State struct {
 	Started time.Time `json:"started"`
 	// Order is a digest of the plan and the options.
 	Order string `json:"order"`
+	// Fixed is a digest of what cannot be changed while the runtime runs: all but the
+	// number of masters.
+	Fixed string `json:"fixed,omitempty"`
 	// Network contains the addresses of the components.
 	Network string `json:"network"`
 	// Mountpoint of the Dataset's files; empty without a mount.

@@ -77,7 +77,7 @@ func removeTraces(l Layout) error {
 	if err := l.freeAllMemory(); err != nil {
 		return fmt.Errorf("remove leftovers: %w", err)
 	}
-	for _, path := range []string{l.sockets(), l.credentials(), l.tls(), l.Roster(), l.stateFile()} {
+	for _, path := range []string{l.sockets(), l.credentials(), l.tls(), l.Roster(), l.resizeFile(), l.stateFile()} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove leftovers: %w", err)
 		}

@@ -25,8 +25,8 @@ const (
 var errEnded = errors.New("the supervisor has ended")
 
 // Up runs a spec and returns once everything is ready. If the runtime already runs
-// with the same spec, Up only waits; if it runs with another one, Up returns
-// ErrOther. What cannot work is refused before anything is started or written.
+// with the same spec, Up only waits. If only the number of masters differs, the running
+// one is changed; if more does, Up returns ErrOther. What cannot work is refused before anything is started or written.
 // When the timeout passes, Up returns a *PendingError and the runtime keeps
 // running. If the context or this process ends before, what was started is
 // stopped.
@@ -40,7 +40,9 @@ func Up(ctx context.Context, options UpOptions) (State, error) {
 	running, found, err := ReadState(l)
 	if err == nil && found && running.Supervisor.alive() {
 		if running.Order != digest {
-			return running, fmt.Errorf("local runtime %s: %w", l, ErrOther)
+			if err := requestMasters(l, spec, running, digest); err != nil {
+				return running, err
+			}
 		}
 		var notices []string
 		if !options.SkipStoreCheck {
@@ -115,6 +117,10 @@ func checkMountable() error {
 // already running.
 func await(ctx context.Context, options UpOptions, supervisor ProcessID, child *supervisorChild) (State, error) {
 	l := options.Spec.Layout()
+	digest, err := options.Spec.digest()
+	if err != nil {
+		return State{}, err
+	}
 	deadline := time.NewTimer(options.Timeout)
 	defer deadline.Stop()
 	tick := time.NewTicker(pollInterval)
@@ -127,7 +133,7 @@ func await(ctx context.Context, options UpOptions, supervisor ProcessID, child *
 			if options.Progress != nil {
 				options.Progress(state)
 			}
-			if state.Phase == Ready {
+			if state.Phase == Ready && state.Order == digest {
 				return state, nil
 			}
 		}

@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/master/client"
@@ -35,7 +36,11 @@ func (s *supervisor) watch(ctx context.Context) {
 		defer masters.Close()
 	}
 	c := &checker{s: s, masters: masters}
+	var requests sync.WaitGroup
+	defer requests.Wait()
+	requests.Go(func() { s.watchRequests(ctx) })
 	for {
+		c.carryOutRequest(ctx)
 		pause := idlePause
 		if !c.check(ctx) {
 			pause = checkPause
@@ -61,7 +66,7 @@ func (s *supervisor) dialMasters() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{Topology: s.topology, Identity: identity, Holder: "local executor", Logger: s.logger})
+	return client.New(client.Config{Topology: s.running(), Identity: identity, Holder: "local executor", Logger: s.logger})
 }
 
 func (s *supervisor) guardGone() <-chan struct{} {

@@ -43,7 +43,11 @@ func newUp(s *session.Session) *cobra.Command {
 
 Before anything is started, up reads from the store of every mount with the given
 credentials, and checks the mount point and the data of earlier runs. If a check
-fails, nothing is left running.`,
+fails, nothing is left running.
+
+If the runtime runs with the same manifests, up only waits. An edit of
+spec.master.replicas is carried out while it serves; other edits are refused until
+the runtime is stopped with down.`,
 		Example: "  " + s.Name + " local up -f dataset.yaml -f runtime.yaml",
 		Args:    session.None,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -154,16 +158,11 @@ func (o *upOptions) explain(spec local.Spec, err error) error {
 	name := spec.Plan.Name
 	namespace := namespaceFlag(spec.Plan.Namespace)
 	var pending *local.PendingError
-	var kept *local.KeptMastersError
 	var mountpoint *local.MountpointError
 	var stores local.StoreErrors
 	switch {
 	case errors.As(err, &stores):
 		return o.explainStores(&spec.Plan, stores)
-	case errors.As(err, &kept):
-		return (&clierror.Error{Code: clierror.Usage, Err: err}).
-			WithHint("set spec.master.replicas to %d, or remove the runtime's data and cache", kept.Kept).
-			WithTry("%s local down %s%s --purge", o.session.Name, name, namespace)
 	case errors.As(err, &mountpoint):
 		return (&clierror.Error{Code: clierror.Usage, Err: err}).
 			WithHint("give an empty directory, or one that does not exist yet, with --mountpoint")
