@@ -58,9 +58,9 @@ func newSet(s *session.Session, run func(*editOptions, context.Context, string) 
 		Short: "Change single fields of a JindoRuntime",
 		Long: `Change single fields of a JindoRuntime. Nothing else is changed.
 
-The number of workers is changed while the runtime serves. The number of masters
-and the quotas of tiers are accepted, but are not carried out while the runtime
-exists; a warning and the condition ChangeNotApplied of the runtime report it.
+The numbers of workers and masters are changed while the runtime serves. The quotas
+of tiers are accepted, but are not carried out while the runtime exists; a warning
+and the condition ChangeNotApplied of the runtime report it.
 
 Other fields are changed with "apply".`,
 		Example: fmt.Sprintf("  %[1]s set runtime hadoop --workers 5\n  %[1]s set runtime hadoop --quota /mnt/disk1=4G", s.Name),

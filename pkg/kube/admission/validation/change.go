@@ -46,7 +46,6 @@ func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 		path          *field.Path
 		before, after any
 	}{
-		{spec.Child("master", "replicas"), before.Master.Replicas, after.Master.Replicas},
 		{spec.Child("master", "storageClassName"), before.Master.StorageClassName, after.Master.StorageClassName},
 		{spec.Child("master", "disabled"), before.Master.Disabled, after.Master.Disabled},
 		{spec.Child("worker", "disabled"), before.Worker.Disabled, after.Worker.Disabled},
