@@ -15,6 +15,7 @@ import (
 
 	cache "github.com/jindo-io/jindo/pkg/cache/client"
 	stores "github.com/jindo-io/jindo/pkg/cache/server"
+	"github.com/jindo-io/jindo/pkg/daemon"
 	"github.com/jindo-io/jindo/pkg/mount/fusefd"
 	"github.com/jindo-io/jindo/pkg/mount/fusefs"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
@@ -43,6 +44,9 @@ func readerConfig(o options, workers *cache.Client, sockets *reader.Sockets, log
 	}
 	if o.socketDir != "" {
 		config.Local = sockets
+	}
+	if files, err := daemon.Files(); err == nil {
+		config.OpenFiles = files
 	}
 	if o.credentialsDir != "" {
 		config.OpenStore = reader.StoreOpener(stores.StoresWith(o.credentialsDir, o.directories...))

@@ -107,6 +107,7 @@ func queues(s *Store, t *tier) []string {
 	var bytes [classes]int64
 	var count [classes]int
 	var committed, claimed int64
+	var recalled [classes]int64
 	idle := map[*version]bool{}
 	for _, v := range s.versions {
 		if v.tier != t || v.class == unqueued {
@@ -114,6 +115,7 @@ func queues(s *Store, t *tier) []string {
 		}
 		bytes[v.class] += v.charged
 		count[v.class]++
+		recalled[v.class] += v.recalledBytes()
 		claimed += v.full
 		if v.class == protected {
 			committed += v.full
@@ -141,6 +143,9 @@ func queues(s *Store, t *tier) []string {
 	}
 	for v := range idle {
 		complain("%s is idle and cannot be evicted", v.key.Key)
+	}
+	if recalled != e.recalled {
+		complain("the classes have %v recalled bytes, the versions %v", e.recalled, recalled)
 	}
 	if bytes != e.bytes || count != e.count || committed != e.committed || claimed != e.claimed {
 		complain("the classes count %v, %v, %d and %d, the versions have %v, %v, %d and %d",

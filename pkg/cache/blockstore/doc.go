@@ -48,6 +48,8 @@
 //   - Quota is reserved before a block is downloaded. Bytes of files that were
 //     unlinked while a reader or a borrower has them open stay charged until the
 //     file is closed.
+//   - A version whose only uses are loans that are idle is evicted like one without
+//     uses, once the loans, which are recalled, have been returned: see recall.go.
 //
 // # Levels
 //
@@ -76,7 +78,8 @@
 // times as long. So epochs larger than the tier, short or long, keep a fixed part of
 // it, in any order of reading.
 // Versions that were replaced, and copies held for another worker, are evicted
-// first, and expire after a while. Versions in use are in no list.
+// first, and expire after a while. Versions in use are in no list. Idle loans do not
+// count as use.
 //
 // All versions that are not protected, and a version larger than [Config.Share]
 // of the tier until it is complete, may evict protected versions only while they

@@ -71,6 +71,8 @@ type eviction struct {
 
 	bytes [classes]int64
 	count [classes]int
+	// recalled is the part of bytes that is being recalled.
+	recalled [classes]int64
 	// committed is the size of all protected versions if they were complete, and
 	// claimed that of all versions with a class.
 	committed, claimed int64
@@ -220,6 +222,7 @@ func (e *eviction) move(v *version, to class) {
 	e.remove(v)
 	v.class, v.level = to, e.base
 	e.bytes[to] += v.charged
+	e.recalled[to] += v.recalledBytes()
 	e.count[to]++
 	e.claimed += v.full
 	if to == protected {
@@ -235,6 +238,7 @@ func (e *eviction) remove(v *version) {
 	}
 	e.unlist(v)
 	e.bytes[v.class] -= v.charged
+	e.recalled[v.class] -= v.recalledBytes()
 	e.count[v.class]--
 	e.claimed -= v.full
 	if v.class == protected {
@@ -343,7 +347,7 @@ func (e *eviction) victim() *version {
 	if v == nil {
 		return e.coldest()
 	}
-	if v.class == probation && e.bytes[probation] <= e.share/2 {
+	if v.class == probation && e.staying(probation) <= e.share/2 {
 		if cold := e.coldest(); e.idle(cold) {
 			return cold
 		}

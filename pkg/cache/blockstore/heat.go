@@ -117,6 +117,10 @@ func (s *Store) demote(v *version) {
 	if v.removed || !v.idle() || s.ctx.Err() != nil {
 		return
 	}
+	if len(v.parked) > 0 {
+		s.recall(v, s.evict)
+		return
+	}
 	s.evict(v)
 	s.mu.Unlock()
 	s.removeFiles(v)

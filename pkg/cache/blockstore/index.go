@@ -47,6 +47,7 @@ func (s *Store) forget(v *version) {
 // caller must hold s.mu.
 func (s *Store) detach(v *version) {
 	v.removed = true
+	s.recallRemoved(v)
 	if v.tier != nil {
 		v.tier.evict.remove(v)
 		delete(v.tier.unsealed, v)
@@ -156,14 +157,18 @@ func (s *Store) discard(v *version, why error) {
 	s.removeFiles(v)
 }
 
-// Forget drops every version of an object that is not in use. Call it after
-// the object store has reported that the object changed or was deleted.
+// Forget drops every version of an object that is not in use, and one with idle loans
+// when these have been returned. Call it after the object store has reported that the
+// object changed or was deleted.
 func (s *Store) Forget(mount, key string) {
 	var victims []*version
 	s.mu.Lock()
 	if h := s.objects[object{mount, key}]; h != nil {
 		for _, v := range append([]*version(nil), h.versions...) {
-			if v.idle() {
+			switch {
+			case v.idle() && len(v.parked) > 0:
+				s.recall(v, s.forget)
+			case v.idle():
 				s.forget(v)
 				victims = append(victims, v)
 			}

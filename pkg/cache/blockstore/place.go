@@ -99,12 +99,13 @@ func (s *Store) slower(t *tier, h hash) *tier {
 }
 
 // expected returns the bytes that will be charged to the tier once every version in
-// it is complete, including those of files that were removed and are still open.
+// it is complete, including those of files that were removed and are still open, and
+// without those that are being recalled.
 func (t *tier) expected() int64 {
 	e := t.evict
 	inClasses := int64(0)
 	for _, n := range e.bytes {
 		inClasses += n
 	}
-	return e.claimed + t.used - inClasses
+	return e.claimed + t.used - inClasses - e.recalledBytes()
 }

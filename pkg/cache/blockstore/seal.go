@@ -132,13 +132,21 @@ type Loan struct {
 	store *Store
 	v     *version
 	file  File
+	// borrower is nil if the loan cannot be recalled; recalled is set by OnRecall.
+	borrower *Borrower
+	recalled func()
+	// idle is what the borrower has declared. parked is set while the loan is in
+	// v.parked: while it is idle and its borrower responds. Store.mu guards them.
+	idle, parked bool
 }
 
 // Lend opens a sealed and verified version for reading. Its bytes stay charged
 // until Return. The error wraps ErrNotSealed if the version is not sealed, or
 // not verified yet: a version kept over a restart is verified first, in the
 // background.
-func (s *Store) Lend(key Key) (*Loan, error) {
+func (s *Store) Lend(key Key) (*Loan, error) { return s.lend(key, nil) }
+
+func (s *Store) lend(key Key, to *Borrower) (*Loan, error) {
 	if err := key.Validate(); err != nil {
 		return nil, err
 	}
@@ -160,7 +168,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	v.tier.evict.relist(v)
 	s.counts.Lent++
 	s.mu.Unlock()
-	loan := &Loan{store: s, v: v}
+	loan := &Loan{store: s, v: v, borrower: to}
 	var file File
 	err := v.tier.disk.do(func() (err error) {
 		file, err = v.tier.files.Open(v.dataPath(), os.O_RDONLY)
@@ -176,7 +184,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 		moved := v.moved
 		s.mu.Unlock()
 		if moved {
-			return s.Lend(key)
+			return s.lend(key, to)
 		}
 		if damaged(err) {
 			// Another process has removed the file.
@@ -188,6 +196,7 @@ func (s *Store) Lend(key Key) (*Loan, error) {
 	}
 	loan.file = file
 	s.mu.Lock()
+	to.add(loan)
 	s.countLent(v.tier, 1, 0)
 	s.mu.Unlock()
 	return loan, nil
@@ -209,9 +218,20 @@ func (l *Loan) CloseFile() {
 // Return ends the loan. It must be called once.
 func (l *Loan) Return() {
 	l.CloseFile()
-	l.store.mu.Lock()
-	defer l.store.mu.Unlock()
-	l.store.counts.Lent--
-	delete(l.v.tier.lent, l)
-	l.store.release(l.v)
+	s, v := l.store, l.v
+	s.mu.Lock()
+	s.counts.Lent--
+	delete(v.tier.lent, l)
+	recall := v.recall
+	s.unpark(l)
+	l.borrower.returned(l)
+	s.release(v)
+	remove := recall != nil && v.recall == nil && v.idle() && !v.removed
+	if remove {
+		recall.remove(v)
+	}
+	s.mu.Unlock()
+	if remove {
+		s.removeFiles(v)
+	}
 }

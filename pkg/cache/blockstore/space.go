@@ -75,8 +75,8 @@ func (s *Store) makeRoom(v *version, n int64) bool {
 			return false
 		case t.used+n <= t.Quota && t.admits(v, n):
 			return t.hasFree(n)
-		case t.used+n-t.evicting <= t.Quota && t.admits(v, n):
-			s.freed.Wait() // Other downloads evict enough.
+		case t.used+n-t.leaving() <= t.Quota && t.admits(v, n):
+			s.freed.Wait() // Enough is being evicted or recalled.
 		case !s.evictSome(func() *version { return s.victimFor(v, n) }):
 			if !t.admits(v, n) {
 				s.counts.Declined++
@@ -91,20 +91,20 @@ func (s *Store) makeRoom(v *version, n int64) bool {
 // must hold Store.mu.
 func (t *tier) admits(v *version, n int64) bool {
 	if v.class == copied {
-		return t.evict.bytes[copied]+n <= t.evict.copyLimit && t.used-t.evicting+n <= t.low()
+		return t.evict.staying(copied)+n <= t.evict.copyLimit && t.used-t.leaving()+n <= t.low()
 	}
 	if mutantNoShare || v.class == protected {
 		return true
 	}
-	others := t.used - t.evicting - t.evict.bytes[protected] - t.evict.bytes[copied]
-	return t.used-t.evicting+n <= t.low() || others+n <= t.evict.share
+	others := t.used - t.leaving() - t.evict.staying(protected) - t.evict.staying(copied)
+	return t.used-t.leaving()+n <= t.low() || others+n <= t.evict.share
 }
 
 // victimFor returns the next version to evict for n more bytes of v, or nil if
 // none may be evicted for it. The caller must hold s.mu.
 func (s *Store) victimFor(v *version, n int64) *version {
 	t, e := v.tier, v.tier.evict
-	if t.used-t.evicting+n <= t.Quota && t.admits(v, n) {
+	if t.used-t.leaving()+n <= t.Quota && t.admits(v, n) {
 		return nil
 	}
 	if v.class == copied {
@@ -130,19 +130,24 @@ func (s *Store) victimFor(v *version, n int64) *version {
 }
 
 // evictSome evicts the versions that next returns, at most 16, until it returns
-// nil. It reports whether there was one. The caller must hold s.mu, which is
-// released meanwhile.
+// nil, and recalls those that are lent. It reports whether there was one. The caller
+// must hold s.mu, which is released meanwhile.
 func (s *Store) evictSome(next func() *version) bool {
 	var victims []*version
-	for len(victims) < 16 {
+	found := 0
+	for ; found < 16; found++ {
 		v := next()
 		if v == nil {
 			break
 		}
+		if len(v.parked) > 0 {
+			s.recall(v, s.evict)
+			continue
+		}
 		s.evict(v)
 		victims = append(victims, v)
 	}
-	if len(victims) == 0 {
+	if found == 0 {
 		return false
 	}
 	s.mu.Unlock()
@@ -162,11 +167,12 @@ func (s *Store) evict(v *version) {
 	s.forget(v)
 }
 
-// evictTo removes versions until the tier uses at most target bytes or all that
-// remain are in use. The caller must hold s.mu, which is released meanwhile.
+// evictTo removes versions until the tier uses at most target bytes, not counting those
+// that are recalled, or all that remain are in use. The caller must hold s.mu, which is
+// released meanwhile.
 func (s *Store) evictTo(t *tier, target int64) {
 	next := func() *version {
-		if t.used-t.evicting <= target {
+		if t.used-t.leaving() <= target {
 			return nil
 		}
 		return t.evict.victim()
@@ -181,7 +187,7 @@ func (s *Store) evictTo(t *tier, target int64) {
 // meanwhile.
 func (s *Store) trim(t *tier) {
 	next := func() *version {
-		switch used := t.used - t.evicting; {
+		switch used := t.used - t.leaving(); {
 		case used <= t.low():
 			return nil
 		case used <= t.high():
@@ -215,8 +221,11 @@ func (s *Store) expire(t *tier, now time.Time) {
 			if v == nil || !now.After(v.expires) {
 				break
 			}
-			s.counts.Expired++
-			s.forget(v)
+			if len(v.parked) > 0 {
+				s.recall(v, s.expired)
+				continue
+			}
+			s.expired(v)
 			victims = append(victims, v)
 		}
 		s.mu.Unlock()
@@ -225,6 +234,13 @@ func (s *Store) expire(t *tier, now time.Time) {
 		}
 		s.removeFiles(victims...)
 	}
+}
+
+// expired takes a version whose lifetime has ended out of the index. The caller must
+// hold s.mu.
+func (s *Store) expired(v *version) {
+	s.counts.Expired++
+	s.forget(v)
 }
 
 // Expire removes idle versions whose lifetime ended before now. The store does

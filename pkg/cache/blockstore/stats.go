@@ -26,6 +26,8 @@ type Counts struct {
 	ScrubbedBytes, ScrubPasses, ScrubDamaged int64
 	// Lent is the number of loans that are not closed yet.
 	Lent int64
+	// Recalled versions were lent and idle when they were to be removed.
+	Recalled int64
 }
 
 // TierStats describes one tier now.

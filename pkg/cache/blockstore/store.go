@@ -69,6 +69,8 @@ type Config struct {
 	Now      func() time.Time
 	Logger   *slog.Logger
 
+	// recallWait is recallWait; tests change it.
+	recallWait time.Duration
 	// tick is the time between two passes of the janitor of a tier: a second. Tests
 	// that count hits lengthen it, because a pass during a read evicts other versions.
 	tick time.Duration
@@ -106,6 +108,7 @@ func (c Config) withDefaults() Config {
 	wait(&c.Scrub, DefaultScrub)
 	wait(&c.LoadWait, 10*time.Second)
 	wait(&c.tick, time.Second)
+	wait(&c.recallWait, recallWait)
 	if c.Files == nil {
 		c.Files = OS{}
 	}

@@ -50,8 +50,12 @@ type version struct {
 	writing, sealing bool
 
 	// refs counts readers with the file open, loans, writers and flights.
-	refs     int
-	charged  int64
+	refs    int
+	charged int64
+	// parked are the loans among refs that their borrowers do not use. recall is set
+	// while they are being recalled.
+	parked   []*Loan
+	recall   *recall
 	removed  bool
 	unlinked bool
 
@@ -138,9 +142,10 @@ func (v *version) readable(block int64) bool {
 
 func (v *version) complete() bool { return v.npresent == v.blocks }
 
-// idle reports whether nothing uses the version.
+// idle reports whether nothing uses the version. Loans that are idle, and are not being
+// recalled, do not use it.
 func (v *version) idle() bool {
-	return v.refs == 0 && len(v.pending) == 0 && !v.writing && !v.sealing
+	return v.refs == len(v.parked) && v.recall == nil && len(v.pending) == 0 && !v.writing && !v.sealing
 }
 
 func (v *version) dataPath() string { return v.path(".data") }

@@ -64,13 +64,12 @@ type session struct {
 	lent map[uint64]*File
 	err  error // why the session ended
 
-	// due holds files with a report to send, and ended is closed with the session.
-	due   chan *File
-	ended chan struct{}
+	// pending is what the session has to do in the background; wake holds a token
+	// while there is some, and ended is closed with the session.
+	pending pending
+	wake    chan struct{}
+	ended   chan struct{}
 }
-
-// dueReports bounds the files that wait for their report.
-const dueReports = 64
 
 // request is a request for a file of a number of bytes.
 type request struct {
@@ -155,11 +154,11 @@ func (c *Client) connect(a *attempt) {
 	}
 	a.session = &session{
 		conn: conn, waiting: map[uint64]request{}, lent: map[uint64]*File{},
-		due: make(chan *File, dueReports), ended: make(chan struct{}),
+		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
 	c.session = a.session
 	go a.session.read()
-	go a.session.report()
+	go a.session.background()
 }
 
 // Open borrows the sealed file of a version. The error wraps ErrNotSealed if the
@@ -226,7 +225,7 @@ func (s *session) request(key Key) (uint64, chan reply, error) {
 	s.next++
 	response := make(chan reply, 1)
 	s.waiting[s.next] = request{size: key.Size, response: response}
-	if err := s.write(message{kind: kindOpen, id: s.next, key: key}); err != nil {
+	if err := s.write(message{kind: kindOpen, id: s.next, key: key, recalls: true}); err != nil {
 		delete(s.waiting, s.next)
 		return 0, nil, err
 	}
@@ -268,20 +267,6 @@ func (s *session) giveBack(f *File) {
 	}
 }
 
-// report sends the reports of files until the session ends. It waits for a worker
-// that does not read in place of the readers of files.
-func (s *session) report() {
-	for {
-		select {
-		case f := <-s.due:
-			f.queued.Store(false)
-			f.flush()
-		case <-s.ended:
-			return
-		}
-	}
-}
-
 // read processes the messages of the server until the connection ends.
 func (s *session) read() {
 	buf := make([]byte, maxMessage+1)
@@ -294,6 +279,9 @@ func (s *session) read() {
 			continue
 		case err == nil && m.kind == kindRevoked && file == nil:
 			s.revoked(m.id)
+			continue
+		case err == nil && m.kind == kindRecalled && file == nil:
+			s.recalled(append(m.more, m.id))
 			continue
 		case err == nil:
 			err = fmt.Errorf("kind %d: %w", m.kind, errProtocol)
@@ -317,6 +305,9 @@ func (s *session) read() {
 	for _, f := range lost {
 		close(f.lost)
 	}
+	for _, f := range lost {
+		f.wanted()
+	}
 }
 
 // deliver passes a file to its request. Without one, the file is given back.
@@ -339,7 +330,8 @@ func (s *session) deliver(m message, file *os.File) {
 		return
 	}
 	f := &File{
-		session: s, id: m.id, file: file, size: r.size, device: deviceOf(file), reports: m.text == featureUsed,
+		session: s, id: m.id, file: file, size: r.size, device: deviceOf(file),
+		reports: m.text == featureUsed, recalls: m.text == featureUses,
 		revoked: make(chan struct{}), lost: make(chan struct{}),
 	}
 	s.lent[m.id] = f
@@ -348,8 +340,22 @@ func (s *session) deliver(m message, file *os.File) {
 
 func (s *session) revoked(id uint64) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if f := s.lent[id]; f != nil {
+	f := s.lent[id]
+	s.mu.Unlock()
+	if f != nil {
 		f.revokeOnce.Do(func() { close(f.revoked) })
+		s.pending.addWanted(f)
+		s.wakeUp()
 	}
+}
+
+func (s *session) recalled(ids []uint64) {
+	s.mu.Lock()
+	for _, id := range ids {
+		if f := s.lent[id]; f != nil {
+			s.pending.addWanted(f)
+		}
+	}
+	s.mu.Unlock()
+	s.wakeUp()
 }

@@ -25,18 +25,21 @@ type File struct {
 	device  uint64
 	once    sync.Once
 
-	// reports is set if the worker accepts reports of use.
-	reports bool
+	// reports is set if the worker accepts reports of use, and recalls if it accepts
+	// those of several files and recalls files that are not used.
+	reports, recalls bool
 	// opens and bytes are not reported yet; reported is the time of the last report
 	// of opens, in nanoseconds.
 	opens    atomic.Uint32
 	bytes    atomic.Uint64
 	reported atomic.Int64
-	// queued is set while a report is due.
-	queued atomic.Bool
+	// queued is set while a report is due, and idle is what it says.
+	queued, idle atomic.Bool
 
 	revoked, lost chan struct{}
 	revokeOnce    sync.Once
+	// onWanted is set by OnWanted.
+	onWanted atomic.Pointer[func()]
 }
 
 var _ io.ReaderAt = (*File)(nil)
@@ -86,34 +89,59 @@ func (f *File) countBytes(n int) {
 	}
 }
 
-// requestReport makes the session report the use of the file. It never waits: where
-// too many reports are due, a later use requests it again.
-func (f *File) requestReport() {
-	if !f.queued.CompareAndSwap(false, true) {
+// CanBeIdle reports whether SetIdle(true) lets the worker use the space of the file.
+func (f *File) CanBeIdle() bool { return f.recalls }
+
+// SetIdle reports to the worker whether the file is used, together with what is not
+// reported yet. It does not wait. The worker may require a file that is not used: see
+// OnWanted.
+func (f *File) SetIdle(idle bool) {
+	if f.recalls {
+		f.idle.Store(idle)
+		f.requestReport()
+	}
+}
+
+// OnWanted has wanted called, each time from a goroutine that may wait, when the worker
+// requires the file, has revoked it or is away. In the first case the owner of the file
+// must close it, or call SetIdle(false) if it is in use. OnWanted may be called once.
+func (f *File) OnWanted(wanted func()) {
+	f.onWanted.Store(&wanted)
+	select {
+	case <-f.revoked:
+	case <-f.lost:
+	default:
 		return
 	}
-	select {
-	case f.session.due <- f:
-	default:
-		f.queued.Store(false)
+	go wanted()
+}
+
+// wanted calls what OnWanted was given.
+func (f *File) wanted() {
+	if wanted := f.onWanted.Load(); wanted != nil {
+		(*wanted)()
 	}
 }
 
-// flush reports what is not reported yet.
-func (f *File) flush() {
-	f.session.mu.Lock()
-	defer f.session.mu.Unlock()
-	if f.session.err == nil {
-		f.report()
+// requestReport makes the session report the use of the file. It never waits.
+func (f *File) requestReport() {
+	if f.queued.CompareAndSwap(false, true) {
+		f.session.pending.addReport(f)
+		f.session.wakeUp()
 	}
 }
 
-// report is like flush. The caller must hold the lock of the session.
+// use returns what is not reported yet.
+func (f *File) use() use {
+	return use{id: f.id, opens: f.opens.Swap(0), bytes: f.bytes.Swap(0), idle: f.idle.Load()}
+}
+
+// report reports what is not reported yet. The caller must hold the lock of the session.
 func (f *File) report() {
-	opens, bytes := f.opens.Swap(0), f.bytes.Swap(0)
-	if f.reports && (opens > 0 || bytes > 0) {
+	u := f.use()
+	if (f.reports || f.recalls) && (u.opens > 0 || u.bytes > 0) {
 		// If this fails, the connection ends.
-		_ = f.session.write(message{kind: kindUsed, id: f.id, opens: opens, bytes: bytes})
+		_ = f.session.write(message{kind: kindUsed, id: f.id, opens: u.opens, bytes: u.bytes})
 	}
 }
 

@@ -23,7 +23,27 @@ const (
 	kindGiveBack kind = 3
 	kindRevoked  kind = 4
 	kindUsed     kind = 5
+	kindUses     kind = 6
+	kindRecalled kind = 7
 )
+
+const (
+	// useSize is the size of one use in a message, in bytes, and maxUses the number of
+	// those that one message has at most.
+	useSize = 24
+	maxUses = (maxMessage - headerSize) / useSize
+	// maxRecalled is the number of further ids in one recalled message.
+	maxRecalled = (maxMessage - headerSize) / 8
+)
+
+// use is what a client has done with a file since the last report, and whether it uses
+// it now.
+type use struct {
+	id    uint64
+	opens uint32
+	idle  bool
+	bytes uint64
+}
 
 type outcome uint16
 
@@ -44,10 +64,13 @@ type message struct {
 	kind    kind
 	outcome outcome
 	id      uint64
-	key     Key    // of open
-	text    string // of opened
-	opens   uint32 // of used
-	bytes   uint64 // of used
+	key     Key      // of open
+	recalls bool     // of open: the client processes recalled
+	text    string   // of opened
+	opens   uint32   // of used
+	bytes   uint64   // of used
+	uses    []use    // of uses
+	more    []uint64 // of recalled
 }
 
 // errProtocol means that the peer does not use this protocol.
@@ -56,7 +79,11 @@ var errProtocol = errors.New("not a message of this protocol")
 func (m message) encode() ([]byte, error) {
 	b := append([]byte(magic), version)
 	b = binary.LittleEndian.AppendUint16(b, uint16(m.kind))
-	b = binary.LittleEndian.AppendUint16(b, uint16(m.outcome))
+	status := uint16(m.outcome)
+	if m.kind == kindOpen {
+		status = uint16(bit(m.recalls))
+	}
+	b = binary.LittleEndian.AppendUint16(b, status)
 	b = binary.LittleEndian.AppendUint64(b, m.id)
 	switch m.kind {
 	case kindOpen:
@@ -73,6 +100,17 @@ func (m message) encode() ([]byte, error) {
 	case kindUsed:
 		b = binary.LittleEndian.AppendUint32(b, m.opens)
 		b = binary.LittleEndian.AppendUint64(b, m.bytes)
+	case kindUses:
+		for _, u := range m.uses {
+			b = binary.LittleEndian.AppendUint64(b, u.id)
+			b = binary.LittleEndian.AppendUint32(b, u.opens)
+			b = binary.LittleEndian.AppendUint32(b, bit(u.idle))
+			b = binary.LittleEndian.AppendUint64(b, u.bytes)
+		}
+	case kindRecalled:
+		for _, id := range m.more {
+			b = binary.LittleEndian.AppendUint64(b, id)
+		}
 	}
 	if len(b) > maxMessage {
 		return nil, fmt.Errorf("a message of %d bytes: %w", len(b), errProtocol)
@@ -96,7 +134,7 @@ func decode(b []byte) (message, error) {
 	switch {
 	case m.kind == kindOpen:
 		key, err := decodeKey(rest)
-		m.key = key
+		m.key, m.recalls, m.outcome = key, m.outcome == 1, 0
 		return m, err
 	case m.kind == kindOpened && m.outcome <= refused:
 		m.text = string(rest)
@@ -109,8 +147,28 @@ func decode(b []byte) (message, error) {
 	case m.kind == kindUsed && len(rest) == 12:
 		m.opens, m.bytes = binary.LittleEndian.Uint32(rest), binary.LittleEndian.Uint64(rest[4:])
 		return m, nil
+	case m.kind == kindUses && len(rest)%useSize == 0:
+		for ; len(rest) > 0; rest = rest[useSize:] {
+			m.uses = append(m.uses, use{
+				id: binary.LittleEndian.Uint64(rest), opens: binary.LittleEndian.Uint32(rest[8:]),
+				idle: binary.LittleEndian.Uint32(rest[12:]) != 0, bytes: binary.LittleEndian.Uint64(rest[16:]),
+			})
+		}
+		return m, nil
+	case m.kind == kindRecalled && len(rest)%8 == 0:
+		for ; len(rest) > 0; rest = rest[8:] {
+			m.more = append(m.more, binary.LittleEndian.Uint64(rest))
+		}
+		return m, nil
 	}
 	return message{}, fmt.Errorf("kind %d: %w", m.kind, errProtocol)
+}
+
+func bit(set bool) uint32 {
+	if set {
+		return 1
+	}
+	return 0
 }
 
 func decodeKey(b []byte) (Key, error) {

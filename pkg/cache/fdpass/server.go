@@ -23,10 +23,16 @@ var ErrNotSealed = errors.New("not sealed")
 
 // Lender opens sealed files.
 type Lender interface {
-	// Lend opens a sealed version for a peer whose certificate has the given scope.
-	// The error wraps ErrNotSealed if the version is not sealed. Lend must return
-	// another error if the mount is not in the scope.
-	Lend(scope mtls.Scope, key Key) (Loan, error)
+	// Borrower returns the borrower of one connection, whose peer's certificate has the
+	// given scope.
+	Borrower(scope mtls.Scope) Borrower
+}
+
+// Borrower opens sealed files for one peer.
+type Borrower interface {
+	// Lend opens a sealed version. The error wraps ErrNotSealed if the version is not
+	// sealed. Lend must return another error if the mount is not in the scope.
+	Lend(key Key) (Loan, error)
 }
 
 // Loan is one open file. Return must be called once.
@@ -37,6 +43,11 @@ type Loan interface {
 	// OnRevoke has revoked called at most once, when the bytes cannot be used any
 	// more. It is called once, before Return.
 	OnRevoke(revoked func())
+	// OnRecall has recalled called each time the file is to be returned because its
+	// space is required. recalled does not wait. It is called once, before SetIdle.
+	OnRecall(recalled func())
+	// SetIdle records whether the peer uses the file.
+	SetIdle(idle bool)
 	// Used counts opens of the file, and bytes read from it.
 	Used(opens, bytes int64)
 	Return()
@@ -50,6 +61,9 @@ const (
 
 	// featureUsed is the feature of a server that accepts reports of use.
 	featureUsed = "used"
+	// featureUses is that of a server that accepts reports of several files, and
+	// recalls those that are not used.
+	featureUses = "uses"
 )
 
 // Limits are the default limits of the connections of a socket. A process has one
@@ -185,94 +199,4 @@ func (s *Server) serve(conn *transport.Conn) {
 		return
 	}
 	s.lend(conn.Packets(), scope)
-}
-
-// lend lends files of a scope over a connection until it ends, then ends its loans.
-func (s *Server) lend(c *net.UnixConn, scope mtls.Scope) {
-	loans := map[uint64]Loan{}
-	defer func() {
-		for _, loan := range loans {
-			loan.Return()
-		}
-	}()
-	buf := make([]byte, maxMessage+1)
-	for {
-		m, file, err := receive(c, buf)
-		if file != nil { // Clients must not send descriptors.
-			_ = file.Close()
-		}
-		if err != nil {
-			if errors.Is(err, errProtocol) {
-				s.config.Logger.Warn("closing a connection to the socket of sealed files", "error", err)
-			}
-			return
-		}
-		if err := s.handle(c, scope, m, loans); err != nil {
-			s.config.Logger.Debug("a connection to the socket of sealed files ended", "error", err)
-			return
-		}
-	}
-}
-
-// handle processes one message of a connection.
-func (s *Server) handle(c *net.UnixConn, scope mtls.Scope, m message, loans map[uint64]Loan) error {
-	loan, lent := loans[m.id]
-	switch m.kind {
-	case kindGiveBack:
-		if lent {
-			delete(loans, m.id)
-			loan.Return()
-		}
-		return nil
-	case kindUsed:
-		if lent {
-			loan.Used(int64(m.opens), int64(min(m.bytes, maxUsed)))
-		}
-		return nil
-	}
-	if m.kind != kindOpen || lent {
-		return fmt.Errorf("kind %d, id %d: %w", m.kind, m.id, errProtocol)
-	}
-	reply := message{kind: kindOpened, id: m.id}
-	fd := -1
-	loan, err := s.borrow(scope, m.key, len(loans))
-	granting := false
-	switch {
-	case errors.Is(err, ErrNotSealed):
-		reply.outcome, reply.text = notSealed, err.Error()
-	case err != nil:
-		reply.outcome, reply.text = refused, err.Error()
-	default:
-		loans[m.id] = loan
-		fd, granting = int(loan.Fd()), true
-		reply.text = featureUsed
-		defer loan.CloseFile()
-	}
-	if err := s.send(c, reply, fd); err != nil {
-		return err
-	}
-	if granting {
-		// After the reply, so that the client knows the file that is revoked.
-		loan.OnRevoke(func() {
-			if err := s.send(c, message{kind: kindRevoked, id: m.id}, -1); err != nil {
-				// The end of the connection makes the client drop all files.
-				_ = c.Close()
-			}
-		})
-	}
-	return nil
-}
-
-func (s *Server) send(c *net.UnixConn, m message, fd int) error {
-	if err := c.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
-		return err
-	}
-	return send(c, m, fd)
-}
-
-func (s *Server) borrow(scope mtls.Scope, key Key, out int) (Loan, error) {
-	if out >= maxLoans {
-		return nil, fmt.Errorf("%d files are lent to this connection already", out)
-	}
-	return s.config.Lender.Lend(scope, key)
 }

@@ -114,7 +114,7 @@ func TestReadersDoNotWaitForReports(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for range dueReports + 2 {
+		for range 100 {
 			f.countBytes(reportBytes)
 			f.reported.Store(0)
 			f.Used()

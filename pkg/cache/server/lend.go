@@ -14,12 +14,24 @@ type lender struct{ worker *Worker }
 
 var _ fdpass.Lender = lender{}
 
+// Borrower returns the borrower of one connection.
+func (l lender) Borrower(scope mtls.Scope) fdpass.Borrower {
+	return borrower{l, scope, l.worker.config.Blocks.Borrower()}
+}
+
+// borrower borrows for a peer whose certificate has a scope.
+type borrower struct {
+	lender
+	scope mtls.Scope
+	files *blockstore.Borrower
+}
+
 // Lend opens a sealed version of a mount that the scope names.
-func (l lender) Lend(scope mtls.Scope, key fdpass.Key) (fdpass.Loan, error) {
-	if err := l.authorize(scope, key.Mount); err != nil {
+func (b borrower) Lend(key fdpass.Key) (fdpass.Loan, error) {
+	if err := b.authorize(b.scope, key.Mount); err != nil {
 		return nil, err
 	}
-	loan, err := l.worker.config.Blocks.Lend(blockstore.Key{Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size})
+	loan, err := b.files.Lend(blockstore.Key{Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size})
 	if errors.Is(err, blockstore.ErrNotSealed) {
 		return nil, fmt.Errorf("%w: %w", err, fdpass.ErrNotSealed)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -104,5 +105,47 @@ func TestSealedFilesOfACertificate(t *testing.T) {
 	}
 	if err := open(loan("m1"), mtls.Grant{Path: "/"}); err == nil || !strings.Contains(err.Error(), "unknown") {
 		t.Errorf("a removed mount: %v", err)
+	}
+}
+
+// TestIdleFilesMakeRoom checks that files that a peer has borrowed and does not use keep
+// no room from others, and that the one it uses stays.
+func TestIdleFilesMakeRoom(t *testing.T) {
+	dir := socketDir(t)
+	h := newHarness(t, func(h *harness) { h.config.SocketDir, h.quota = dir, 4<<20 }).ready()
+	client := fdpass.NewClient(fdpass.SocketPath(dir, workerName), h.identity(mtls.Fuse, "client"), workerName)
+	defer client.Close()
+	reader := h.client(mtls.Fuse, false)
+	borrow := func(name string) *fdpass.File {
+		key := h.bucket.put(name, 1, 300_000)
+		h.mustGet(reader, key, 0, 299_999)
+		var file *fdpass.File
+		eventually(t, "the file is sealed", func() bool {
+			var err error
+			file, err = client.Open(t.Context(), fdpass.Key{Mount: key.Mount, Key: key.Key, ETag: key.ETag, Size: key.Size})
+			return err == nil
+		})
+		return file
+	}
+	used := borrow("used")
+	used.OnWanted(func() { used.SetIdle(false) })
+	used.SetIdle(true)
+	// Three times as many as there is room for.
+	for i := range 40 {
+		file := borrow(fmt.Sprint("idle", i))
+		file.OnWanted(func() {
+			if err := file.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		file.SetIdle(true)
+	}
+	stats := h.blocks.Stats()
+	if stats.Recalled == 0 || stats.Tiers[0].Used > 4<<20 {
+		t.Errorf("%d files were recalled, %d bytes are charged", stats.Recalled, stats.Tiers[0].Used)
+	}
+	got := make([]byte, 300_000)
+	if _, err := used.ReadAt(got, 0); err != nil || string(got) != string(h.bucket.get("used")) {
+		t.Errorf("reading the file in use: %v", err)
 	}
 }

@@ -69,6 +69,7 @@ func newBlockMetrics(blocks *blockstore.Store, storeBytes func() uint64) *blockM
 	add("scrub_passes_total", "Complete passes of that over a tier.")
 	add("scrub_damaged_total", "Files found damaged or unreadable by it, and discarded.")
 	add("loans", "Sealed files lent to processes on this host.")
+	add("recalls_total", "Sealed files whose loans were recalled because they were to be removed and no process used them.")
 	add("dirty_bytes", "Bytes that wait for the disk.")
 	add("tier_used_bytes", "Bytes charged to a tier.", "path", "medium")
 	add("tier_copy_bytes", "Bytes of node copies, charged to a tier.", "path", "medium")
@@ -116,6 +117,7 @@ func (m *blockMetrics) Collect(ch chan<- prometheus.Metric) {
 	counter("scrub_passes_total", s.ScrubPasses)
 	counter("scrub_damaged_total", s.ScrubDamaged)
 	gauge("loans", s.Lent)
+	counter("recalls_total", s.Recalled)
 	gauge("dirty_bytes", s.Dirty)
 	for _, t := range s.Tiers {
 		healthy := int64(1)

@@ -196,7 +196,7 @@ func TestUnusableFilesAreNotShared(t *testing.T) {
 // those first that were not used for the longest time.
 func TestIdleFilesAreBounded(t *testing.T) {
 	now := time.Unix(1000, 0)
-	b := newBorrowed(func() time.Time { return now })
+	b := newBorrowed(func() time.Time { return now }, 1<<20)
 	b.sweeper = time.AfterFunc(time.Hour, func() {}) // Only this test sweeps.
 	local := &lentFiles{data: map[string][]byte{}, lent: map[string][]*lentFile{}}
 	borrow := func(i int, size int64) *lentFile {
@@ -213,22 +213,22 @@ func TestIdleFilesAreBounded(t *testing.T) {
 		return file
 	}
 	first := borrow(0, 1000)
-	for i := range 2 * maxIdleFiles {
+	for i := range 2 * maxFreshFiles {
 		borrow(i+1, 1000)
 	}
 	b.sweep()
-	if n := local.held(); n != maxIdleFiles || !first.closed {
-		t.Errorf("%d files are kept, want %d; the first one is closed: %t", n, maxIdleFiles, first.closed)
+	if n := local.held(); n != maxFreshFiles || !first.closed {
+		t.Errorf("%d files are kept, want %d; the first one is closed: %t", n, maxFreshFiles, first.closed)
 	}
-	for i := range 2 * maxIdleBytes / maxShared {
+	for i := range 2 * maxFreshBytes / maxShared {
 		borrow(-i-1, maxShared)
 	}
 	b.sweep()
-	if b.bytes > maxIdleBytes {
-		t.Errorf("%d bytes are kept, want at most %d", b.bytes, maxIdleBytes)
+	if b.fresh.bytes > maxFreshBytes {
+		t.Errorf("%d bytes are kept, want at most %d", b.fresh.bytes, maxFreshBytes)
 	}
 	b.close()
-	if n := local.held(); n != 0 || b.bytes != 0 {
-		t.Errorf("%d files of %d bytes are left", n, b.bytes)
+	if n := local.held(); n != 0 || b.fresh.bytes != 0 {
+		t.Errorf("%d files of %d bytes are left", n, b.fresh.bytes)
 	}
 }

@@ -97,6 +97,9 @@ type Config struct {
 	// returned by later lookups; 0 for none. Names that are looked up are read in
 	// pages then.
 	NameAge time.Duration
+	// OpenFiles is the number of files that this process may have open: 4,096. A quarter
+	// of them may be sealed files that no handle uses.
+	OpenFiles int
 	// LocalTimeout is the time that the disk of a worker on this host gets for one
 	// read of a sealed file before the next rung is tried: 2 s.
 	LocalTimeout time.Duration
@@ -122,6 +125,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.MaxWindow = cmp.Or(c.MaxWindow, 32<<20)
 	c.StoreReads = cmp.Or(c.StoreReads, 128)
 	c.StoreNames = cmp.Or(c.StoreNames, 64)
+	c.OpenFiles = cmp.Or(c.OpenFiles, 4096)
 	c.LocalTimeout = cmp.Or(c.LocalTimeout, 2*time.Second)
 	c.LocalInterval = cmp.Or(c.LocalInterval, time.Second)
 	if c.Logger == nil {

@@ -49,7 +49,7 @@ func New(config Config) (*Reader, error) {
 		return nil, err
 	}
 	r.pages = newPages(config.NameAge, config.Clock)
-	r.borrowed = newBorrowed(config.Clock)
+	r.borrowed = newBorrowed(config.Clock, config.OpenFiles)
 	r.stores = newStores(config.OpenStore, config.Cluster, config.Logger)
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	return r, nil
