@@ -23,7 +23,7 @@ const (
 	// of lookups that a page must have served for the next one to be requested at once.
 	firstNeed, maxNeed, usefulPage = 3, 256, 8
 	// firstPause and maxPause are the times for which no page is requested of a
-	// directory that its owner has not cached.
+	// directory that its owner has not cached, from the second attempt on.
 	firstPause, maxPause = 250 * time.Millisecond, time.Minute
 )
 
@@ -70,7 +70,8 @@ type dirPages struct {
 	loading, stale bool
 	// meanwhile are the names that workers have returned on their own since then.
 	meanwhile []string
-	// until is the time before which no page is requested, and pause the last pause.
+	// until is the time before which no page is requested, and pause is how long that
+	// is after the next failure, 0 before the first one.
 	until time.Time
 	pause time.Duration
 }
@@ -206,8 +207,13 @@ func (s *pages) add(d pagedDir, p *page) {
 	q := s.dirs[d]
 	q.loading = false
 	if p == nil {
+		// There is no pause after the first failure: where the owner has a listing
+		// that is too old, the next lookup makes it list the directory again.
+		q.lookups = 0
+		if q.pause > 0 {
+			q.until = s.clock().Add(q.pause)
+		}
 		q.pause = min(max(2*q.pause, firstPause), maxPause)
-		q.until = s.clock().Add(q.pause)
 		return
 	}
 	switch {

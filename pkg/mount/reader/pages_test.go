@@ -236,3 +236,49 @@ func TestPagesAreBounded(t *testing.T) {
 		t.Errorf("%d names of %d directories are held", s.names, len(s.dirs))
 	}
 }
+
+// TestPausesBetweenPages checks that a page is requested again soon after the owner of a
+// directory had no listing of it, which the lookups in between may have changed, and
+// then less often.
+func TestPausesBetweenPages(t *testing.T) {
+	now := time.Unix(1000, 0)
+	s := newPages(time.Minute, func() time.Time { return now })
+	d := pagedDir{"m", "d"}
+	// lookups returns the number of lookups until a page is due, at most 100.
+	lookups := func() (n int) {
+		for n < 100 {
+			n++
+			if _, due := s.due(d, "name", 0); due {
+				return n
+			}
+		}
+		return n
+	}
+	for attempt, want := range []int{firstNeed, firstNeed, 100, 100} {
+		if n := lookups(); n != want {
+			t.Errorf("attempt %d: %d lookups until a page is due, want %d", attempt, n, want)
+		}
+		if want < 100 {
+			s.add(d, nil)
+		}
+	}
+	now = now.Add(firstPause)
+	if n := lookups(); n != 1 {
+		t.Errorf("%d lookups until a page is due after a pause, want 1", n)
+	}
+	s.add(d, nil)
+	now = now.Add(2*firstPause - 1)
+	if n := lookups(); n != 100 {
+		t.Error("a page is due before the second pause has ended")
+	}
+	now = now.Add(1)
+	lookups()
+	s.add(d, &page{entries: []Entry{{Name: "other"}}, last: "other", read: now})
+	s.forget(d)
+	for range 2 {
+		if n := lookups(); n > firstNeed {
+			t.Errorf("%d lookups until a page is due after one was read, and after a failure", n)
+		}
+		s.add(d, nil)
+	}
+}
