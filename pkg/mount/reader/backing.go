@@ -45,7 +45,8 @@ var (
 const hangPause = 5 * time.Second
 
 // Backing returns the sealed file of a version. It makes one request to a worker on
-// this host, and none if there is no such worker.
+// this host, and none if there is no such worker. If the worker does not have the file,
+// the open Files of the version do not request it for Config.LocalInterval.
 func (r *Reader) Backing(ctx context.Context, v Version) (Backing, error) {
 	if r.config.Local == nil {
 		return nil, ErrNoWorker
@@ -61,6 +62,9 @@ func (r *Reader) Backing(ctx context.Context, v Version) (Backing, error) {
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			r.backingAfter.Store(now.Add(hangPause).UnixNano())
 			err = fmt.Errorf("%w: %w", ErrWorkerAway, err)
+		}
+		if errors.Is(err, ErrNotSealed) || errors.Is(err, ErrNoWorker) {
+			r.noLocal(v, now)
 		}
 		return nil, err
 	}

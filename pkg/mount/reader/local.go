@@ -148,7 +148,7 @@ func (f *File) openLocal(ctx context.Context) bool {
 		f.stopAhead()
 		return true
 	}
-	if config.Clock().Before(f.local.next) {
+	if now := config.Clock(); now.Before(f.local.next) || now.UnixNano() < f.localAfter.Load() {
 		return false
 	}
 	ctx, cancel := context.WithTimeout(ctx, localTimeout)

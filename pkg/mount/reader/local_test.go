@@ -37,7 +37,7 @@ func (l *localFiles) Open(ctx context.Context, v Version, workers []string) (Loc
 	}
 	data, ok := l.data[v.Key]
 	if !ok {
-		return nil, errors.New("not sealed")
+		return nil, ErrNotSealed
 	}
 	l.open++
 	return localFile{l, bytes.NewReader(data)}, nil
@@ -130,6 +130,33 @@ func TestOpenHandleSwitchesToNewSealedFile(t *testing.T) {
 		t.Error("the sealed file is not used")
 	}
 	f.eventually("the read-ahead memory is released", func() bool { return f.reader.memory.used.Load() == 0 })
+}
+
+// TestReadsRequestNoFileThatBackingDidNotFind checks that the first read of a file that
+// has no backing does not request the sealed file again, and that a later one does.
+func TestReadsRequestNoFileThatBackingDidNotFind(t *testing.T) {
+	var now atomic.Int64
+	data := random(54, 1<<20)
+	local := &localFiles{data: map[string][]byte{}}
+	f := newFixture(t, 1, func(c *Config) {
+		c.Local = local
+		c.Clock = func() time.Time { return time.Unix(now.Load(), 0) }
+	})
+	v := f.put("file", data)
+	file := f.open(v)
+	if _, err := f.reader.Backing(t.Context(), v); !errors.Is(err, ErrNotSealed) {
+		t.Fatalf("got error %v, want ErrNotSealed", err)
+	}
+	p := make([]byte, 1000)
+	for i, want := range []int{1, 2} {
+		now.Store(int64(i))
+		if _, err := file.ReadAt(t.Context(), p, 0); err != nil || !bytes.Equal(p, data[:1000]) {
+			t.Fatalf("error %v or wrong bytes", err)
+		}
+		if local.opens != want {
+			t.Errorf("after %d s: %d requests for the sealed file, want %d", i, local.opens, want)
+		}
+	}
 }
 
 func TestHangingLocalFilesDoesNotBlockReads(t *testing.T) {

@@ -3,6 +3,8 @@ package reader
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/cache/client"
 )
@@ -17,6 +19,9 @@ type shared struct {
 	object  client.Object
 	// files is the number of open files. Reader.mu guards it.
 	files int
+	// localAfter is the time before which no sealed file is requested, in Unix
+	// nanoseconds.
+	localAfter atomic.Int64
 
 	mu    sync.Mutex
 	ahead ahead
@@ -35,6 +40,16 @@ func (r *Reader) share(v Version) *shared {
 	}
 	s.files++
 	return s
+}
+
+// noLocal records that no worker on this host has the sealed file of a version, so that
+// the open files of the version do not request it again at once.
+func (r *Reader) noLocal(v Version, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.versions[v]; s != nil {
+		s.localAfter.Store(now.Add(r.config.LocalInterval).UnixNano())
+	}
 }
 
 // leave ends the use by one file. It reports whether that was the last one.
