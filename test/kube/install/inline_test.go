@@ -160,16 +160,18 @@ func TestWorkloadsAreReserved(t *testing.T) {
 	namespace := s.namespace(t)
 	template := func() corev1.PodTemplateSpec {
 		pod := inlinePod(namespace, "a", names.Driver, map[string]string{names.AttributeRole: names.RoleWorker, names.AttributeRuntimeName: "hadoop"})
+		no := false
+		pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{AllowPrivilegeEscalation: &no}
 		return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: pod.Labels}, Spec: pod.Spec}
 	}
 	set := func(name string) *appsv1.StatefulSet {
-		return &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: appsv1.StatefulSetSpec{
+		return &appsv1.StatefulSet{ObjectMeta: labelled(namespace, name), Spec: appsv1.StatefulSetSpec{
 			Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "a"}}, Template: template(),
 		}}
 	}
 	alice, controller := s.user(t, "alice"), s.user(t, account("jindoruntime-controller"))
 	eventually(t, "the policy is enforced", func() error {
-		if err := alice.Create(t.Context(), set("a"), client.DryRunAll); err == nil {
+		if err := alice.Create(t.Context(), set("a-jindofs-worker"), client.DryRunAll); err == nil {
 			return errors.New("a user may create the StatefulSet")
 		}
 		return nil
@@ -180,7 +182,7 @@ func TestWorkloadsAreReserved(t *testing.T) {
 	if err := alice.Create(t.Context(), daemon, client.DryRunAll); err == nil || !strings.Contains(err.Error(), "edit the JindoRuntime") {
 		t.Errorf("a DaemonSet of a user: %v", err)
 	}
-	if err := controller.Create(t.Context(), set("a")); err != nil {
+	if err := controller.Create(t.Context(), set("a-jindofs-worker")); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
@@ -193,7 +195,7 @@ func TestWorkloadsAreReserved(t *testing.T) {
 		{"a label", `{"metadata":{"labels":{"a":"b"}}}`, alice, ""},
 		{"another image, by the controller", `{"spec":{"template":{"spec":{"containers":[{"name":"c","image":"ours"}]}}}}`, controller, ""},
 	} {
-		err := row.client.Patch(t.Context(), set("a"), client.RawPatch(types.StrategicMergePatchType, []byte(row.part)))
+		err := row.client.Patch(t.Context(), set("a-jindofs-worker"), client.RawPatch(types.StrategicMergePatchType, []byte(row.part)))
 		if (err == nil) != (row.want == "") || err != nil && !strings.Contains(err.Error(), row.want) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
 		}
