@@ -126,7 +126,7 @@ func run(ctx context.Context, o options) error {
 	worker, err := server.New(server.Config{
 		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: members.ClusterID, Listen: o.listen, Identity: identity,
 		Connections: limits, LocalConnections: local, Addresses: addresses, DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
-		OpenStore: server.StoresWith(o.credentialsDir, o.directories...), Blocks: blocks, Logger: logger, Registry: health.Registry,
+		OpenStore: server.StoresWith(o.credentialsDir, o.directories...), CredentialsRevision: server.RevisionOf(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
 	})
 	if err == nil {
 		health.AddCheck("worker", worker.Ready)

@@ -54,8 +54,10 @@ type Progress struct {
 	// so that files of it may be open.
 	Worked func(path string) bool
 	// Users returns a message that names the pods that use the Dataset, "" if none
-	// does. It is called only if the runtime no longer serves the Dataset.
+	// does. It is called only if files may disappear that pods use.
 	Users func(dataset string) (string, error)
+	// RefInUse reports whether masters or workers may use credentials.
+	RefInUse func(secretRef string) bool
 }
 
 // Next returns the effective spec that follows current, which may be nil, and a message

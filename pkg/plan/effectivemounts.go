@@ -30,9 +30,11 @@ func keepDataset(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpe
 		kept = append(kept, "spec.accessModes of the Dataset is unchanged: its PersistentVolume exists already")
 		spec.AccessModes = slices.Clone(current.Spec.AccessModes)
 	}
-	mounts, more := keepMounts(current.Spec.Mounts, spec.Mounts, p)
-	spec.Mounts = mounts
-	return append(kept, more...), nil
+	edit := mountsEdit{current: current, declared: spec.Mounts, d: &d, p: p, next: next.Dataset, revision: next.Revision + 1}
+	if err := edit.run(); err != nil {
+		return nil, err
+	}
+	return append(kept, edit.kept...), nil
 }
 
 // keepUsed keeps a Dataset that the runtime no longer serves while pods use it.
@@ -48,28 +50,28 @@ func keepUsed(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpec, 
 	return []string{fmt.Sprintf("Dataset %s is served until no pod uses it: %s", current.Name, users)}, nil
 }
 
-// keepMounts returns the mounts that follow the current ones. A mount that has worked is
-// in use and keeps its store and options; its credentials may change.
-func keepMounts(current, declared []v1alpha1.Mount, p Progress) (mounts []v1alpha1.Mount, kept []string) {
-	for _, existing := range current {
-		at := slices.IndexFunc(declared, func(m v1alpha1.Mount) bool { return m.Path == existing.Path })
-		switch {
-		case at >= 0 && sameStore(existing, declared[at]), at >= 0 && !p.Worked(existing.Path):
-			mounts = append(mounts, declared[at])
-		case at >= 0:
-			mounts = append(mounts, existing)
-			kept = append(kept, fmt.Sprintf("mount %s of the Dataset remains %s with its previous options: changing mounts of a bound runtime is not supported yet", existing.Name, existing.MountPoint))
-		default:
-			mounts = append(mounts, existing)
-			kept = append(kept, fmt.Sprintf("mount %s remains at %s although it was removed from the Dataset: changing mounts of a bound runtime is not supported yet", existing.Name, existing.Path))
-		}
+// ChangedMounts returns the paths, sorted, of the mounts of a valid Dataset with defaults
+// that an effective spec does not have, or has with another store or options, and of
+// those that only the effective spec has. Credentials are not compared.
+func ChangedMounts(dataset *v1alpha1.Dataset, effective *v1alpha1.EffectiveDataset) []string {
+	d := Declared{Dataset: dataset, SecretKey: func(string, string) string { return "" }}
+	declared := d.recordDataset().Spec.Mounts
+	var changed []string
+	at := func(mounts []v1alpha1.Mount, path string) int {
+		return slices.IndexFunc(mounts, func(m v1alpha1.Mount) bool { return m.Path == path })
 	}
 	for _, m := range declared {
-		if !slices.ContainsFunc(current, func(existing v1alpha1.Mount) bool { return existing.Path == m.Path }) {
-			kept = append(kept, fmt.Sprintf("mount %s of the Dataset is not added at %s: changing mounts of a bound runtime is not supported yet", m.Name, m.Path))
+		if i := at(effective.Spec.Mounts, m.Path); i < 0 || !sameStore(m, effective.Spec.Mounts[i]) {
+			changed = append(changed, m.Path)
 		}
 	}
-	return mounts, kept
+	for _, m := range effective.Spec.Mounts {
+		if at(declared, m.Path) < 0 {
+			changed = append(changed, m.Path)
+		}
+	}
+	slices.Sort(changed)
+	return changed
 }
 
 // sameStore reports whether two mounts differ in their credentials at most. Which
@@ -94,7 +96,7 @@ func (d *Declared) Unseal(p *Plan, effective *v1alpha1.EffectiveSpec) []Credenti
 	}
 	all := make([]Credentials, 0, len(p.Credentials))
 	for _, c := range p.Credentials {
-		if literal := d.literals(declared, effective, c.SecretRef); len(literal) > 0 {
+		if literal := d.literals(declared, effective, c.Mount); len(literal) > 0 {
 			c = unseal(c, d.Secret, literal)
 		}
 		all = append(all, c)
@@ -116,7 +118,7 @@ func (d *Declared) literals(declared *v1alpha1.EffectiveDataset, effective *v1al
 }
 
 func unseal(c Credentials, secret string, literal map[string]Sensitive) Credentials {
-	unsealed := Credentials{SecretRef: c.SecretRef, Literal: map[string]Sensitive{}}
+	unsealed := Credentials{SecretRef: c.SecretRef, Mount: c.Mount, Literal: map[string]Sensitive{}}
 	for _, ref := range c.Refs {
 		if value, found := literal[ref.Option]; found && ref.Name == secret {
 			unsealed.Literal[ref.Option] = value

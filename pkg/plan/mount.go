@@ -57,6 +57,8 @@ type MountProblem struct {
 // SecretRef with a file for each option.
 type Credentials struct {
 	SecretRef string `json:"secretRef"`
+	// Mount is the name of the mount.
+	Mount string `json:"-"`
 	// Literal holds the options that are plain text in the manifest.
 	Literal map[string]Sensitive `json:"literal,omitempty"`
 	// Refs are the options stored in Secrets, sorted by option.
@@ -117,7 +119,7 @@ func planMount(spec *v1alpha1.DatasetSpec, m v1alpha1.Mount) (Mount, Credentials
 		Name: m.Name, Path: m.Path, URI: m.MountPoint, Options: map[string]string{},
 		ReadOnly: spec.ReadOnly() || m.ReadOnly, MetaPolicy: v1alpha1.MetaPolicyAlways,
 	}
-	credentials := Credentials{SecretRef: m.Name, Literal: map[string]Sensitive{}}
+	credentials := Credentials{SecretRef: m.Name, Mount: m.Name, Literal: map[string]Sensitive{}}
 	options := spec.EffectiveOptions(m)
 	for _, name := range slices.Sorted(maps.Keys(options)) {
 		value := options[name]
@@ -146,7 +148,7 @@ func secretCredentials(mount, scheme, secret string) Credentials {
 	ref := func(option, key string, optional bool) SecretKeyRef {
 		return SecretKeyRef{Option: "fs." + scheme + "." + option, Name: secret, Key: key, Optional: optional}
 	}
-	return Credentials{SecretRef: mount, Refs: []SecretKeyRef{
+	return Credentials{SecretRef: mount, Mount: mount, Refs: []SecretKeyRef{
 		ref("accessKeyId", "AccessKeyId", false),
 		ref("accessKeySecret", "AccessKeySecret", false),
 		ref("securityToken", "SecurityToken", true),

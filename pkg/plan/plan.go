@@ -70,6 +70,11 @@ type Plan struct {
 	Problems []MountProblem `json:"problems,omitempty"`
 	// Credentials of the mounts that require some, in the order of Mounts.
 	Credentials []Credentials `json:"credentials,omitempty"`
+	// RetiredSecretRefs are credentials that are kept as they are.
+	RetiredSecretRefs []string `json:"retiredSecretRefs,omitempty"`
+	// CredentialsRevision is what workers report when they have read the credentials;
+	// 0 if that is not awaited.
+	CredentialsRevision int64 `json:"credentialsRevision,omitempty"`
 	// FuseOptions are the options of the FUSE mount.
 	FuseOptions FuseOptions `json:"fuseOptions"`
 	// Warnings are about fields that are accepted and have no effect.

@@ -11,6 +11,10 @@ import (
 // in a Secret.
 const maxCredentialName = 120
 
+// CredentialsRevision is the name of the file with the revision of the credentials in such
+// a directory, a decimal number. No result of [CredentialKey] equals it.
+const CredentialsRevision = "revision"
+
 // CredentialKey returns the name of one option of one secret reference in a flat
 // directory, such as a mounted Secret of Kubernetes:
 // "hadoop__fs.oss.accessKeyId". A name that is not allowed in such a key, or

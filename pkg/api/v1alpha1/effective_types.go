@@ -53,6 +53,27 @@ type EffectiveDataset struct {
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Spec DatasetSpec `json:"spec"`
+
+	// SecretRefs names the credentials of mounts, by mount; those of other mounts have
+	// the name of the mount. A mount whose store is changed gets new ones, so that
+	// store and credentials change together.
+	SecretRefs map[string]string `json:"secretRefs,omitempty"`
+
+	// RetiredSecretRefs are credentials that masters or workers may still use.
+	// +listType=atomic
+	RetiredSecretRefs []string `json:"retiredSecretRefs,omitempty"`
+
+	// CredentialsRevision is the revision in which credentials of mounts were last
+	// added. Mounts are changed once every worker has read those of this revision.
+	CredentialsRevision int64 `json:"credentialsRevision,omitempty"`
+}
+
+// SecretRef returns the name of the credentials of a mount.
+func (d *EffectiveDataset) SecretRef(mount string) string {
+	if ref, found := d.SecretRefs[mount]; found {
+		return ref
+	}
+	return mount
 }
 
 // Transition is the change of a runtime's pods to the effective spec.

@@ -84,7 +84,10 @@ type Config struct {
 	Masters     Masters
 	Directory   Directory
 	OpenStore   StoreOpener
-	Blocks      *blockstore.Store
+	// CredentialsRevision returns the revision of the credentials that OpenStore would
+	// read; nil if they have none. It is called with every heartbeat.
+	CredentialsRevision func() uint64
+	Blocks              *blockstore.Store
 
 	// Heartbeat is the interval of heartbeats: 2 s.
 	Heartbeat time.Duration

@@ -213,6 +213,9 @@ func (w *Worker) report() *commonv1.WorkerReport {
 		HitBytes: count(stats.HitBytes), MissBytes: count(stats.MissBytes), Hits: count(stats.Hits), Misses: count(stats.Misses),
 		StoreBytes: w.storeBytes.Load(), ViewIndex: v.index(),
 	}
+	if w.config.CredentialsRevision != nil {
+		report.CredentialsRevision = w.config.CredentialsRevision()
+	}
 	report.RingEpoch = v.epochs("").Ring
 	report.Recent = &commonv1.RecentReads{
 		Window: durationpb.New(blockstore.RecentWindow), Hits: count(stats.Recent.Hits), Misses: count(stats.Recent.Misses),

@@ -3,8 +3,11 @@ package server
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -40,6 +43,33 @@ func StoresWith(credentialsDir string, directories ...string) StoreOpener {
 			return drivers.OpenBelow(ctx, mount.GetUri(), volume)
 		}
 		return drivers.Open(ctx, mount.GetUri(), mount.GetOptions(), credentials)
+	}
+}
+
+// maxRevision is the maximum size of the file with the revision, in bytes.
+const maxRevision = 32
+
+// RevisionOf returns a function that returns the revision of the credentials in a
+// directory of [StoresWith], which may change; 0 if it has none.
+func RevisionOf(credentialsDir string) func() uint64 {
+	return func() uint64 {
+		if credentialsDir == "" {
+			return 0
+		}
+		file, err := os.Open(filepath.Join(credentialsDir, ufs.CredentialsRevision))
+		if err != nil {
+			return 0
+		}
+		defer file.Close()
+		raw, err := io.ReadAll(io.LimitReader(file, maxRevision))
+		if err != nil {
+			return 0
+		}
+		revision, err := strconv.ParseUint(strings.TrimSpace(string(raw)), 10, 63)
+		if err != nil {
+			return 0
+		}
+		return revision
 	}
 }
 

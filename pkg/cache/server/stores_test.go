@@ -102,3 +102,24 @@ func TestDirectoriesOfTheProcessAreNotServed(t *testing.T) {
 		t.Errorf("a directory that became a link: %v", err)
 	}
 }
+
+// The revision of credentials is that of the directory, whenever it changes; a file that
+// is none counts as no revision.
+func TestRevisionOfCredentials(t *testing.T) {
+	dir := t.TempDir()
+	revision := server.RevisionOf(dir)
+	if got := revision(); got != 0 {
+		t.Errorf("without a file: %d", got)
+	}
+	for content, want := range map[string]uint64{"7": 7, "12\n": 12, "": 0, "x": 0, "-1": 0, strings.Repeat("1", 100): 0, "18446744073709551615": 0} {
+		if err := os.WriteFile(filepath.Join(dir, ufs.CredentialsRevision), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := revision(); got != want {
+			t.Errorf("%.40q: %d, want %d", content, got, want)
+		}
+	}
+	if got := server.RevisionOf("")(); got != 0 {
+		t.Errorf("without a directory: %d", got)
+	}
+}

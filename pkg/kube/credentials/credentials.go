@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -71,6 +72,10 @@ func Sync(ctx context.Context, c client.Client, live client.Reader, owner *v1alp
 	if err := collection.collect(ctx, p.Credentials); err != nil {
 		return Result{}, err
 	}
+	collection.keepRetired(p.RetiredSecretRefs)
+	if p.CredentialsRevision > 0 {
+		collection.data[ufs.CredentialsRevision] = []byte(strconv.FormatInt(p.CredentialsRevision, 10))
+	}
 	result := Result{Problems: collection.problems}
 	if same := maps.EqualFunc(current.Data, collection.data, bytes.Equal); missing && len(collection.data) == 0 || !missing && same {
 		return result, nil
@@ -94,7 +99,7 @@ func secret(name types.NamespacedName, owner *v1alpha1.JindoRuntime, data map[st
 func conflictProblems(name types.NamespacedName, p *plan.Plan) []Problem {
 	var problems []Problem
 	for _, c := range p.Credentials {
-		problems = append(problems, Problem{Mount: c.SecretRef, Message: fmt.Sprintf(
+		problems = append(problems, Problem{Mount: c.Mount, Message: fmt.Sprintf(
 			"Secret %s in namespace %s already exists and does not belong to this runtime, which needs the name for its credentials: delete it, or give the JindoRuntime another name",
 			name.Name, name.Namespace)})
 	}
@@ -126,7 +131,7 @@ func (c *collector) collect(ctx context.Context, all []plan.Credentials) error {
 			c.data[ufs.CredentialKey(mount.SecretRef, option)] = []byte(string(mount.Literal[option]))
 		}
 		for _, ref := range mount.Refs {
-			if err := c.collectRef(ctx, mount.SecretRef, ref); err != nil {
+			if err := c.collectRef(ctx, mount, ref); err != nil {
 				return err
 			}
 		}
@@ -134,7 +139,19 @@ func (c *collector) collect(ctx context.Context, all []plan.Credentials) error {
 	return nil
 }
 
-func (c *collector) collectRef(ctx context.Context, mount string, ref plan.SecretKeyRef) error {
+// keepRetired keeps the values of credentials that the plan no longer has and that may
+// still be in use.
+func (c *collector) keepRetired(refs []string) {
+	for _, ref := range refs {
+		for key, value := range c.old {
+			if _, current := c.data[key]; !current && strings.HasPrefix(key, ufs.CredentialKey(ref, "")) {
+				c.data[key] = value
+			}
+		}
+	}
+}
+
+func (c *collector) collectRef(ctx context.Context, mount plan.Credentials, ref plan.SecretKeyRef) error {
 	if ref.Name == c.own {
 		c.keepOwn(mount, ref)
 		return nil
@@ -143,21 +160,21 @@ func (c *collector) collectRef(ctx context.Context, mount string, ref plan.Secre
 	if err != nil {
 		return err
 	}
-	key := ufs.CredentialKey(mount, ref.Option)
+	key := ufs.CredentialKey(mount.SecretRef, ref.Option)
 	value, has := secret.data[ref.Key]
 	empty := strings.TrimSpace(string(value)) == ""
 	switch {
 	case secret.problem != "":
 		// An optional key is not reported: the other keys of the same Secret are
 		// required and are.
-		c.keepPrevious(mount, key, ref, secret.problem, ref.Optional)
+		c.keepPrevious(mount.Mount, key, ref, secret.problem, ref.Optional)
 	case !has:
-		c.keepPrevious(mount, key, ref, fmt.Sprintf("Secret %s in namespace %s has no key %s: add it", ref.Name, c.namespace, ref.Key), ref.Optional)
+		c.keepPrevious(mount.Mount, key, ref, fmt.Sprintf("Secret %s in namespace %s has no key %s: add it", ref.Name, c.namespace, ref.Key), ref.Optional)
 		if ref.Optional {
 			delete(c.data, key)
 		}
 	case empty:
-		c.keepPrevious(mount, key, ref, fmt.Sprintf("key %s of Secret %s in namespace %s is empty: write the value into it", ref.Key, ref.Name, c.namespace), ref.Optional)
+		c.keepPrevious(mount.Mount, key, ref, fmt.Sprintf("key %s of Secret %s in namespace %s is empty: write the value into it", ref.Key, ref.Name, c.namespace), ref.Optional)
 	default:
 		c.data[key] = value
 	}
@@ -165,14 +182,14 @@ func (c *collector) collectRef(ctx context.Context, mount string, ref plan.Secre
 }
 
 // keepOwn keeps the value that the Secret has under the key of a reference to itself.
-func (c *collector) keepOwn(mount string, ref plan.SecretKeyRef) {
+func (c *collector) keepOwn(mount plan.Credentials, ref plan.SecretKeyRef) {
 	value, has := c.old[ref.Key]
 	if !has {
-		c.problems = append(c.problems, Problem{Mount: mount, Message: fmt.Sprintf(
+		c.problems = append(c.problems, Problem{Mount: mount.Mount, Message: fmt.Sprintf(
 			"%s: its value is in neither the Dataset nor Secret %s in namespace %s: write it into the Dataset, with the mount as it was", ref.Option, c.own, c.namespace)})
 		return
 	}
-	c.data[ufs.CredentialKey(mount, ref.Option)] = value
+	c.data[ufs.CredentialKey(mount.SecretRef, ref.Option)] = value
 }
 
 // keepPrevious keeps the previous value of a credential that is not available and,

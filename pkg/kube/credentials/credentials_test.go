@@ -37,7 +37,7 @@ func secret(name string, data map[string]string) *corev1.Secret {
 
 // fromSecret returns a plan with a mount whose credentials are in Secret keys.
 func fromSecret() *plan.Plan {
-	return &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Refs: []plan.SecretKeyRef{
+	return &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Mount: "hadoop", Refs: []plan.SecretKeyRef{
 		{Option: "fs.oss.accessKeyId", Name: "keys", Key: "id"},
 		{Option: "fs.oss.accessKeySecret", Name: "keys", Key: "secret"},
 		{Option: "fs.oss.securityToken", Name: "keys", Key: "token", Optional: true},
@@ -72,7 +72,7 @@ func sync(t *testing.T, c client.Client, p *plan.Plan) credentials.Result {
 }
 
 func TestSync(t *testing.T) {
-	literal := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "AK", "fs.oss.accessKeySecret": "SK"}}}}
+	literal := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Mount: "hadoop", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "AK", "fs.oss.accessKeySecret": "SK"}}}}
 	both := map[string]string{"hadoop__fs.oss.accessKeyId": "AK", "hadoop__fs.oss.accessKeySecret": "SK"}
 	for _, test := range []struct {
 		name     string
@@ -231,8 +231,8 @@ func TestResultHasNoValues(t *testing.T) {
 // A mount that is kept although the Dataset no longer has it keeps the credentials that
 // the Dataset had as plain text.
 func TestKeptCredentials(t *testing.T) {
-	literal := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "AK"}}}}
-	kept := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Refs: []plan.SecretKeyRef{
+	literal := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Mount: "hadoop", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "AK"}}}}
+	kept := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Mount: "hadoop", Refs: []plan.SecretKeyRef{
 		{Option: "fs.oss.accessKeyId", Name: target.Name, Key: "hadoop__fs.oss.accessKeyId"},
 	}}}}
 	c := fake.NewClientBuilder().Build()
@@ -245,5 +245,30 @@ func TestKeptCredentials(t *testing.T) {
 	}
 	if got := secretData(t, c); got["hadoop__fs.oss.accessKeyId"] != "AK" {
 		t.Errorf("credentials %v", got)
+	}
+}
+
+// Retired credentials are kept as they are beside the new ones, until the plan no longer
+// names them; workers see with the revision which they have.
+func TestRetiredCredentials(t *testing.T) {
+	before := &plan.Plan{Credentials: []plan.Credentials{
+		{SecretRef: "a", Mount: "a", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "OLD"}},
+		{SecretRef: "a-b", Mount: "a-b", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "OTHER"}},
+	}}
+	c := fake.NewClientBuilder().Build()
+	sync(t, c, before)
+	during := &plan.Plan{RetiredSecretRefs: []string{"a"}, CredentialsRevision: 2, Credentials: []plan.Credentials{
+		{SecretRef: "a-r2", Mount: "a", Literal: map[string]plan.Sensitive{"fs.oss.accessKeyId": "NEW"}},
+	}}
+	sync(t, c, during)
+	want := map[string]string{"a__fs.oss.accessKeyId": "OLD", "a-r2__fs.oss.accessKeyId": "NEW", "revision": "2"}
+	if got := secretData(t, c); !maps.Equal(got, want) {
+		t.Errorf("during the change: %v, want %v", got, want)
+	}
+	during.RetiredSecretRefs = nil
+	sync(t, c, during)
+	delete(want, "a__fs.oss.accessKeyId")
+	if got := secretData(t, c); !maps.Equal(got, want) {
+		t.Errorf("afterwards: %v, want %v", got, want)
 	}
 }

@@ -153,6 +153,12 @@ func effectOf(t *testing.T, kind string, s sample) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	used := inUse()
+	used.Users = func(string) (string, error) { return "pod reader mounts it", nil }
+	_, waits, err := plan.Next(current, pairWith(t, kind, after), used)
+	if err != nil {
+		t.Fatal(err)
+	}
 	var roles []string
 	was, is := rolledOut(t, current, declared.Runtime), rolledOut(t, next, declared.Runtime)
 	for _, c := range []struct {
@@ -175,6 +181,8 @@ func effectOf(t *testing.T, kind string, s sample) string {
 		return "**not carried out**: " + s.Kept
 	case len(roles) > 0:
 		return "replaces " + strings.Join(roles, ", ")
+	case changed && len(waits) > 0:
+		return "online, once no pod mounts the Dataset's claim; until then ChangeNotApplied names the pods"
 	case changed:
 		return "online"
 	}

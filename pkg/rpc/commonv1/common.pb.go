@@ -455,9 +455,12 @@ type WorkerReport struct {
 	Draining bool `protobuf:"varint,14,opt,name=draining,proto3" json:"draining,omitempty"`
 	// recent counts the reads of the last minutes, where the counters above are
 	// totals since the start of the process. Older workers do not set it.
-	Recent        *RecentReads `protobuf:"bytes,15,opt,name=recent,proto3" json:"recent,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Recent *RecentReads `protobuf:"bytes,15,opt,name=recent,proto3" json:"recent,omitempty"`
+	// credentials_revision is the revision of the credentials that the worker has; 0
+	// if they have none. Older workers do not set it.
+	CredentialsRevision uint64 `protobuf:"varint,16,opt,name=credentials_revision,json=credentialsRevision,proto3" json:"credentials_revision,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *WorkerReport) Reset() {
@@ -593,6 +596,13 @@ func (x *WorkerReport) GetRecent() *RecentReads {
 		return x.Recent
 	}
 	return nil
+}
+
+func (x *WorkerReport) GetCredentialsRevision() uint64 {
+	if x != nil {
+		return x.CredentialsRevision
+	}
+	return 0
 }
 
 // RecentReads counts the reads of a worker in a window that ends now.
@@ -998,7 +1008,7 @@ const file_commonv1_common_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04host\x18\x03 \x01(\tR\x04host\x12\x12\n" +
 	"\x04port\x18\x04 \x01(\rR\x04port\x12\x16\n" +
-	"\x06weight\x18\x05 \x01(\x04R\x06weight\"\x84\x04\n" +
+	"\x06weight\x18\x05 \x01(\x04R\x06weight\"\xb7\x04\n" +
 	"\fWorkerReport\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x121\n" +
@@ -1019,7 +1029,8 @@ const file_commonv1_common_proto_rawDesc = "" +
 	"\aversion\x18\f \x01(\tR\aversion\x124\n" +
 	"\x06mounts\x18\r \x03(\v2\x1c.jindo.common.v1.MountHealthR\x06mounts\x12\x1a\n" +
 	"\bdraining\x18\x0e \x01(\bR\bdraining\x124\n" +
-	"\x06recent\x18\x0f \x01(\v2\x1c.jindo.common.v1.RecentReadsR\x06recent\"\xa8\x01\n" +
+	"\x06recent\x18\x0f \x01(\v2\x1c.jindo.common.v1.RecentReadsR\x06recent\x121\n" +
+	"\x14credentials_revision\x18\x10 \x01(\x04R\x13credentialsRevision\"\xa8\x01\n" +
 	"\vRecentReads\x121\n" +
 	"\x06window\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06window\x12\x1b\n" +
 	"\thit_bytes\x18\x02 \x01(\x04R\bhitBytes\x12\x1d\n" +

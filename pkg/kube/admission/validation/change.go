@@ -2,6 +2,7 @@ package validation
 
 import (
 	"cmp"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -21,8 +22,14 @@ func (c *check) datasetChange(old, dataset *v1alpha1.Dataset) {
 	v1alpha1.SetDefaults(before)
 	v1alpha1.SetDefaults(after)
 	spec := field.NewPath("spec")
-	if !equality.Semantic.DeepEqual(before.Spec.Mounts, after.Spec.Mounts) {
-		c.warn(spec.Child("mounts"), "changes to the mounts of a Dataset that is served are not applied yet, which condition ChangeNotApplied will report: delete the JindoRuntime and create it again to apply them")
+	for _, was := range before.Spec.Mounts {
+		at := slices.IndexFunc(after.Spec.Mounts, func(m v1alpha1.Mount) bool { return m.Path == was.Path })
+		switch {
+		case at < 0:
+			c.warn(spec.Child("mounts"), "mount %s at %s is removed when no pod mounts the Dataset's PersistentVolumeClaim; until then condition ChangeNotApplied of the JindoRuntime names the pods", was.Name, was.Path)
+		case after.Spec.Mounts[at].MountPoint != was.MountPoint:
+			c.warn(spec.Child("mounts").Index(at).Child("mountPoint"), "the mount at %s remains %s until no pod mounts the Dataset's PersistentVolumeClaim; until then condition ChangeNotApplied of the JindoRuntime names the pods", was.Path, was.MountPoint)
+		}
 	}
 	if !equality.Semantic.DeepEqual(before.Spec.AccessModes, after.Spec.AccessModes) {
 		c.warn(spec.Child("accessModes"), "the PersistentVolumeClaim of a Dataset keeps its access modes, which condition ChangeNotApplied will report: delete the Dataset and create it again")

@@ -197,7 +197,7 @@ func testRuntimeFirst(s *testNamespace) {
 func testCredentials(s *testNamespace) {
 	r := newRuntime("hadoop", "hbase", 0)
 	s.create(r)
-	p := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Refs: []plan.SecretKeyRef{{Option: "fs.oss.accessKeyId", Name: "keys", Key: "id"}}}}}
+	p := &plan.Plan{Credentials: []plan.Credentials{{SecretRef: "hadoop", Mount: "hadoop", Refs: []plan.SecretKeyRef{{Option: "fs.oss.accessKeyId", Name: "keys", Key: "id"}}}}}
 	sync := func() credentials.Result {
 		result, err := credentials.Sync(s.t.Context(), s.runtimes, s.runtimes, r, p)
 		s.must(err)

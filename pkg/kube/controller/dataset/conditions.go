@@ -59,10 +59,12 @@ func (f inputs) changesNotApplied(status v1alpha1.DatasetStatus) string {
 		messages = append(messages, f.volume.NotApplied)
 	}
 	if len(status.Mounts) > 0 && f.wasBound() && f.invalid == "" {
-		if changed := f.changedMounts(); len(changed) > 0 {
+		// The runtime reads an edit a moment later.
+		reported := f.effective() == nil || health.RuntimeCondition(f.runtime, v1alpha1.RuntimeChangeNotApplied) != nil
+		if changed := f.changedMounts(); len(changed) > 0 && reported {
 			messages = append(messages, fmt.Sprintf(
-				"spec.mounts: %s changed, which is not supported yet while the Dataset is bound (status.mounts has the current mounts): delete the JindoRuntime and create it again to apply the change",
-				strings.Join(changed, ", ")))
+				"spec.mounts: %s changed and not carried out yet (status.mounts has the current mounts): condition ChangeNotApplied of JindoRuntime %s has the reason",
+				strings.Join(changed, ", "), f.runtime.Name))
 		}
 	}
 	return strings.Join(messages, "; ")

@@ -405,3 +405,42 @@ func TestUndeclaredDirectory(t *testing.T) {
 	s.settle()
 	s.checkStatus(v1alpha1.BoundDatasetPhase, "MountUnsupported=True/MountUnsupported: mount nas: local:// is served on Kubernetes only from a volume that JindoRuntime \"hadoop\" declares")
 }
+
+// TestMountsFollowTheRuntime: the status has the mounts that the runtime serves, and a
+// change that it has not carried out is reported once the runtime reports it.
+func TestMountsFollowTheRuntime(t *testing.T) {
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s.settle()
+	s.makeReady("hadoop")
+	serve := func(endpoint, reported string) {
+		t.Helper()
+		s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
+			mount := v1alpha1.Mount{Name: "hadoop", Path: "/hadoop", MountPoint: "oss://bucket/data/", Options: map[string]string{"fs.oss.endpoint": endpoint}}
+			status.Mounts = []v1alpha1.Mount{*mount.DeepCopy()}
+			mount.EncryptOptions = []v1alpha1.EncryptOption{{Name: "fs.oss.accessKeyId"}}
+			status.Effective = &v1alpha1.EffectiveSpec{Version: 1, Dataset: &v1alpha1.EffectiveDataset{Name: "hbase", Spec: v1alpha1.DatasetSpec{Mounts: []v1alpha1.Mount{mount}}}}
+			status.Conditions = status.Conditions[:1]
+			if reported != "" {
+				status.Conditions = append(status.Conditions, v1alpha1.RuntimeCondition{Type: v1alpha1.RuntimeChangeNotApplied, Status: corev1.ConditionTrue, Reason: "SpecEdited", Message: reported})
+			}
+		})
+		s.settle()
+	}
+	serve("oss-cn-beijing.aliyuncs.com", "")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "-ChangeNotApplied", "Ready=True/DatasetReady")
+	d := s.dataset()
+	d.Spec.Mounts[0].Options["fs.oss.endpoint"] = "two"
+	s.update(d)
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "-ChangeNotApplied", "Ready=True/DatasetReady")
+	serve("oss-cn-beijing.aliyuncs.com", "mount hadoop waits for a worker")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "ChangeNotApplied=True/NotSupportedYet: /hadoop changed", "Ready=True/DatasetReady")
+	if got := s.dataset().Status.Mounts; len(got) != 1 || got[0].Options["fs.oss.endpoint"] != "oss-cn-beijing.aliyuncs.com" {
+		t.Errorf("mounts %+v", got)
+	}
+	serve("two", "")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "-ChangeNotApplied", "Ready=True/DatasetReady")
+	if got := s.dataset().Status.Mounts; len(got) != 1 || got[0].Options["fs.oss.endpoint"] != "two" {
+		t.Errorf("mounts %+v", got)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/topology"
 )
 
@@ -90,6 +91,8 @@ func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
 	}
 	status.HCFSStatus = &v1alpha1.HCFSStatus{Endpoint: endpoint}
 	switch {
+	case f.effective() != nil:
+		status.Mounts = f.existingMounts()
 	case f.wasBound() && len(f.dataset.Status.Mounts) > 0:
 		status.Mounts = f.dataset.Status.Mounts // changed mounts are not applied
 		if f.invalid == "" && len(f.changedMounts()) == 0 {
@@ -98,6 +101,37 @@ func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
 	case status.Phase == v1alpha1.BoundDatasetPhase:
 		status.Mounts = effectiveMounts(f.dataset)
 	}
+}
+
+// effective returns what the runtime serves of this Dataset; nil if it has not recorded
+// that yet.
+func (f inputs) effective() *v1alpha1.EffectiveDataset {
+	if f.runtime == nil || f.runtime.Status.Effective == nil {
+		return nil
+	}
+	if d := f.runtime.Status.Effective.Dataset; d != nil && d.Name == f.dataset.Name {
+		return d
+	}
+	return nil
+}
+
+// existingMounts returns the mounts that exist: as in the spec, or if the runtime has
+// another one at the path, that one.
+func (f inputs) existingMounts() []v1alpha1.Mount {
+	var changed []string
+	var declared []v1alpha1.Mount
+	if f.invalid == "" {
+		changed, declared = f.changedMounts(), effectiveMounts(f.dataset)
+	}
+	var mounts []v1alpha1.Mount
+	for _, m := range f.runtime.Status.Mounts {
+		at := slices.IndexFunc(declared, func(d v1alpha1.Mount) bool { return d.Path == m.Path })
+		if at >= 0 && !slices.Contains(changed, m.Path) {
+			m = declared[at]
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts
 }
 
 // effectiveMounts returns the supported mounts of a spec, with defaults and without
@@ -118,9 +152,14 @@ func effectiveMounts(dataset *v1alpha1.Dataset) []v1alpha1.Mount {
 	return mounts
 }
 
-// changedMounts returns the paths of mounts that differ between spec and status,
-// sorted. References to credentials may change at any time and are ignored.
+// changedMounts returns the paths of mounts that differ between the spec and what the
+// runtime serves, sorted. A runtime of an earlier version serves those of the status. References to credentials may change at any time and are ignored.
 func (f inputs) changedMounts() []string {
+	if effective := f.effective(); effective != nil {
+		dataset := f.dataset.DeepCopy()
+		v1alpha1.SetDefaults(dataset)
+		return plan.ChangedMounts(dataset, effective)
+	}
 	have, want := map[string]v1alpha1.Mount{}, map[string]v1alpha1.Mount{}
 	for _, m := range f.dataset.Status.Mounts {
 		have[m.Path] = m

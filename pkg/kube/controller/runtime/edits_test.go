@@ -54,42 +54,6 @@ func TestEditsAreNotApplied(t *testing.T) {
 	})
 }
 
-func TestMountEditsAreNotApplied(t *testing.T) {
-	t.Parallel()
-	c := start(t)
-	ns := c.startReady(t)
-	edit := func(endpoint string) {
-		t.Helper()
-		eventually(t, func() error {
-			d := &v1alpha1.Dataset{}
-			c.mustGet(t, ns, "hbase", d)
-			d.Spec.Mounts[0].Options["fs.oss.endpoint"] = endpoint
-			return c.Update(t.Context(), d)
-		})
-	}
-	mounted := func() string {
-		endpoint := ""
-		c.masters.change(ns, func(s *fakeSet) { endpoint = s.view.GetMounts()[0].GetOptions()["fs.oss.endpoint"] })
-		return endpoint
-	}
-	edit("another.example.com")
-	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
-		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "mount hadoop")
-	})
-	if got := mounted(); got == "another.example.com" {
-		t.Error("a mount in use was changed")
-	}
-	// A mount that never worked is changed.
-	c.report(ns, 0, -1, -1, "no such host")
-	c.triggerReconcile(t, ns)
-	eventually(t, func() error {
-		if got := mounted(); got != "another.example.com" {
-			return fmt.Errorf("mounted with endpoint %s", got)
-		}
-		return nil
-	})
-}
-
 // Pods that were created by a controller of another image keep their template, which
 // their image supports, until an update is requested.
 func TestControllerUpgradeKeepsTemplates(t *testing.T) {

@@ -78,6 +78,7 @@ func restore(effective *v1alpha1.EffectiveSpec, of *v1alpha1.JindoRuntime) (*des
 	if err != nil {
 		return nil, err
 	}
+	built.UseCredentials(effective.Dataset)
 	return &desired{effective: effective, runtime: runtime, dataset: dataset, plan: built}, nil
 }
 
@@ -102,24 +103,25 @@ func (e effectiveSpecs) first(ctx context.Context, r *report, declared declarati
 }
 
 // advance sets the next effective spec in the status, and the condition about declared
-// changes that it does not contain. The next pass carries it out. inUse are messages
-// about mounts that are in use and differ from the current one.
-func (e effectiveSpecs) advance(ctx context.Context, r *report, declared declaration, want *desired, w *workloads, m *masterState, inUse []string) error {
+// changes that it does not contain. The next pass carries it out. waiting are messages
+// about mounts that are not as in the current one yet.
+func (e effectiveSpecs) advance(ctx context.Context, r *report, declared declaration, want *desired, w *workloads, m *masterState, waiting []string) error {
 	if !declared.valid {
 		return nil // the current one remains
 	}
 	states := m.mountHealth()
 	next, kept, err := plan.Next(want.effective, declared.Declared, plan.Progress{
-		Started: w.exist() || r.status.Formation != nil && r.status.Formation.Formed,
-		Masters: mastersProgress(r, want, m),
-		Mounted: r.status.MountTime != nil,
-		Worked:  func(path string) bool { return worked(states, path) },
-		Users:   func(dataset string) (string, error) { return e.users(ctx, r.runtime.Namespace, dataset) },
+		Started:  w.exist() || r.status.Formation != nil && r.status.Formation.Formed,
+		Masters:  mastersProgress(r, want, m),
+		Mounted:  r.status.MountTime != nil,
+		Worked:   func(path string) bool { return worked(states, path) },
+		Users:    func(dataset string) (string, error) { return usersOf(ctx, e.live, r.runtime.Namespace, dataset) },
+		RefInUse: m.refInUse,
 	})
 	if err != nil {
 		return err
 	}
-	r.setProblem(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, joinMessages(append(kept, inUse...)))
+	r.setProblem(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, joinMessages(append(kept, waiting...)))
 	if next == want.effective {
 		return nil
 	}
@@ -131,9 +133,10 @@ func (e effectiveSpecs) advance(ctx context.Context, r *report, declared declara
 	return nil
 }
 
-// users returns a message that names the pods that mount the claim of a Dataset.
-func (e effectiveSpecs) users(ctx context.Context, namespace, dataset string) (string, error) {
-	users, err := datasetvolume.Users(ctx, e.live, namespace, dataset)
+// usersOf returns a message that names the pods that mount the claim of a Dataset; "" if
+// none does.
+func usersOf(ctx context.Context, live client.Reader, namespace, dataset string) (string, error) {
+	users, err := datasetvolume.Users(ctx, live, namespace, dataset)
 	if err != nil || len(users) == 0 {
 		return "", err
 	}

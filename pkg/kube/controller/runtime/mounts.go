@@ -1,6 +1,7 @@
 package runtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,66 +11,76 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/notes"
-	"github.com/jindo-io/jindo/pkg/master/client"
+	masterclient "github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
-// mounts creates the mounts of the desired state at the masters, and removes others that
-// this controller created. Mounts that users created manually remain.
+// mounts makes the mounts of the masters those of the desired state, and removes others
+// that this controller created. Mounts that users created manually remain.
 //
 // Input: the desired state and the masters. Output: status.mounts, status.mountTime, the
-// condition MountsReady, and a message for each mount that is in use and differs.
-type mounts struct{}
+// condition MountsReady, and a message for each mount that is not as desired yet.
+//
+// Invariant: a mount is created or changed only when every live worker has the
+// credentials that it names, and files of a mount that has worked are taken away only
+// while no pod uses the Dataset.
+type mounts struct {
+	live client.Reader
+}
 
 func (c mounts) reconcile(ctx context.Context, r *report, want *desired, m *masterState) []string {
-	var inUse []string
+	var waiting []string
 	if m.masters != nil && m.leader != nil && m.failed == nil {
 		ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 		defer cancel()
-		inUse, m.failed = c.mount(ctx, r, want, m)
+		waiting, m.failed = c.mount(ctx, r, want, m)
 	}
 	c.setStatus(r, want, m)
-	return inUse
+	return waiting
 }
 
-// mount makes the mounts of the masters those of the plan. The effective spec changes
-// only mounts that have never worked. Others may differ nevertheless: those of a
-// runtime of an earlier version, or that users changed manually; they may be in use and
-// remain.
-func (c mounts) mount(ctx context.Context, r *report, want *desired, m *masterState) (inUse []string, err error) {
-	changed, err := c.unmount(ctx, r, want, m)
+func (c mounts) mount(ctx context.Context, r *report, want *desired, m *masterState) (waiting []string, err error) {
+	changed, waiting, err := c.unmount(ctx, r, want, m)
 	if err != nil {
-		return nil, err
+		return waiting, err
 	}
-	states := m.mountHealth()
+	unread := m.credentialsUnread(want.plan.CredentialsRevision)
 	for _, next := range want.plan.Mounts {
 		existing := mountAt(m.view, next.Path)
 		if existing != nil && sameMount(existing, next.Proto()) {
 			continue
 		}
-		if existing != nil && r.status.MountTime != nil && worked(states, next.Path) {
-			inUse = append(inUse, fmt.Sprintf("mount %s of the Dataset remains %s with its previous options: changing mounts of a bound runtime is not supported yet", next.Name, existing.GetUri()))
+		if next.SecretRef != "" && unread != "" {
+			waiting = append(waiting, fmt.Sprintf("mount %s at %s waits for %s to read its credentials", next.Name, next.Path, unread))
 			continue
 		}
 		if existing != nil && existing.GetUri() != next.URI {
-			// A mount of another store is a new mount with its own cache.
-			if err := m.masters.Unmount(ctx, next.Path); err != nil && !notFound(err) {
-				return inUse, fmt.Errorf("unmount %s: %w", next.Path, err)
+			users, err := c.users(ctx, want, m, next.Path)
+			if err != nil {
+				return waiting, err
+			}
+			if users != "" {
+				waiting = append(waiting, fmt.Sprintf("mount %s remains %s until no pod uses Dataset %s: %s", next.Name, existing.GetUri(), want.plan.Dataset, users))
+				continue
 			}
 		}
+		// A mount of another store at the same path gets another id, and with it its own
+		// cache.
 		if _, _, err := m.masters.Mount(ctx, next.Proto()); err != nil {
-			return inUse, fmt.Errorf("mount %s at %s: %w", next.URI, next.Path, err)
+			return waiting, fmt.Errorf("mount %s at %s: %w", next.URI, next.Path, err)
 		}
 		changed = true
 	}
 	if changed {
 		view, err := m.masters.View(ctx)
 		if err != nil {
-			return inUse, err
+			return waiting, err
 		}
 		m.view = view
 	}
@@ -77,31 +88,82 @@ func (c mounts) mount(ctx context.Context, r *report, want *desired, m *masterSt
 		at := r.now
 		r.status.MountTime = &at
 	}
-	return inUse, nil
+	return waiting, nil
+}
+
+// users returns a message that names the pods that may have files of the mount at a path
+// open; "" if there are none.
+func (c mounts) users(ctx context.Context, want *desired, m *masterState, path string) (string, error) {
+	if want.plan.Dataset == "" || !worked(m.mountHealth(), path) {
+		return "", nil
+	}
+	return usersOf(ctx, c.live, want.runtime.Namespace, want.plan.Dataset)
 }
 
 // unmount removes the mounts that this controller created and that the plan no longer
 // has, and reports whether there were any.
-func (mounts) unmount(ctx context.Context, r *report, want *desired, m *masterState) (changed bool, err error) {
+func (c mounts) unmount(ctx context.Context, r *report, want *desired, m *masterState) (changed bool, waiting []string, err error) {
 	for _, existing := range r.status.Mounts {
-		wanted := slices.ContainsFunc(want.plan.Mounts, func(next plan.Mount) bool { return next.Path == existing.Path })
-		if wanted || mountAt(m.view, existing.Path) == nil {
+		if planned(want.plan, existing.Path) || mountAt(m.view, existing.Path) == nil {
+			continue
+		}
+		users, err := c.users(ctx, want, m, existing.Path)
+		if err != nil {
+			return changed, waiting, err
+		}
+		if users != "" {
+			waiting = append(waiting, fmt.Sprintf("mount %s remains at %s until no pod uses Dataset %s: %s", existing.Name, existing.Path, want.plan.Dataset, users))
 			continue
 		}
 		if err := m.masters.Unmount(ctx, existing.Path); err != nil && !notFound(err) {
-			return changed, fmt.Errorf("unmount %s: %w", existing.Path, err)
+			return changed, waiting, fmt.Errorf("unmount %s: %w", existing.Path, err)
 		}
 		changed = true
 	}
 	if want.plan.Unbound != "" {
 		r.status.Mounts, r.status.MountTime = nil, nil
 	}
-	return changed, nil
+	return changed, waiting, nil
+}
+
+func planned(p *plan.Plan, path string) bool {
+	return slices.ContainsFunc(p.Mounts, func(m plan.Mount) bool { return m.Path == path })
+}
+
+// credentialsUnread names a live worker that has not read the credentials of a revision;
+// "" if all have. Without reports it is not known.
+func (m *masterState) credentialsUnread(revision int64) string {
+	if revision <= 0 {
+		return ""
+	}
+	if m.workers == nil {
+		return "the workers"
+	}
+	for _, w := range m.workers {
+		if w.GetLive() && w.GetReport().GetCredentialsRevision() < uint64(revision) {
+			return cmp.Or(w.GetReport().GetName(), "a worker")
+		}
+	}
+	return ""
+}
+
+// refInUse reports whether the masters, or a worker with an earlier view, may use
+// credentials.
+func (m *masterState) refInUse(ref string) bool {
+	if m.view == nil || m.workers == nil {
+		return true
+	}
+	if slices.ContainsFunc(m.view.GetMounts(), func(mount *commonv1.Mount) bool { return mount.GetSecretRef() == ref }) {
+		return true
+	}
+	return slices.ContainsFunc(m.workers, func(w *masterv1.WorkerState) bool {
+		return w.GetLive() && w.GetReport().GetViewIndex() < m.view.GetIndex()
+	})
 }
 
 func notFound(err error) bool {
-	var refused *client.RefusedError
-	return errors.As(err, &refused) && refused.Reason == client.ReasonNotFound
+	var refused *masterclient.RefusedError
+	return errors.As(err, &refused) && refused.Reason == masterclient.ReasonNotFound
 }
 
 func mountAt(view *commonv1.ClusterView, path string) *commonv1.Mount {
@@ -135,7 +197,7 @@ func (mounts) setStatus(r *report, want *desired, m *masterState) {
 		return
 	}
 	if m.view != nil {
-		r.status.Mounts = effectiveMounts(want.plan.Mounts, m.view)
+		r.status.Mounts = existingMounts(want.plan.Mounts, r.status.Mounts, m.view)
 	}
 	if m.workers == nil && r.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
 		return // Without reports the state of the stores is unknown.
@@ -223,16 +285,24 @@ func (m *masterState) mountHealth() map[string]mountState {
 	return health
 }
 
-// effectiveMounts returns the mounts that are in the view.
-func effectiveMounts(mounts []plan.Mount, view *commonv1.ClusterView) []v1alpha1.Mount {
+// existingMounts returns the mounts of the view that are planned, or that this controller
+// created before and has not removed yet.
+func existingMounts(mounts []plan.Mount, before []v1alpha1.Mount, view *commonv1.ClusterView) []v1alpha1.Mount {
 	var in []v1alpha1.Mount
-	for _, m := range mounts {
-		if mountAt(view, m.Path) == nil {
-			continue
+	add := func(name, path string) {
+		m := mountAt(view, path)
+		if m == nil || slices.ContainsFunc(in, func(other v1alpha1.Mount) bool { return other.Path == path }) {
+			return
 		}
 		in = append(in, v1alpha1.Mount{
-			MountPoint: m.URI, Name: m.Name, Path: m.Path, ReadOnly: m.ReadOnly, Options: maps.Clone(m.Options),
+			MountPoint: m.GetUri(), Name: name, Path: path, ReadOnly: m.GetReadOnly(), Options: maps.Clone(m.GetOptions()),
 		})
+	}
+	for _, m := range mounts {
+		add(m.Name, m.Path)
+	}
+	for _, m := range before {
+		add(m.Name, m.Path)
 	}
 	return in
 }

@@ -49,7 +49,7 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 		nodes:      nodeLabels{r.Client},
 		scheduling: scheduling{r.Live},
 		masters:    masterReader{r.connections},
-		mounts:     mounts{},
+		mounts:     mounts{r.Live},
 		rollouts:   rollouts{r.Client},
 		status:     statusWriter{r.usageUpdates, r.Image},
 	}
@@ -131,12 +131,12 @@ func (r *Reconciler) carryOut(ctx context.Context, rep *report, declared declara
 	}
 	masters, err := parts.masters.reconcile(ctx, rep, want, authority, workloads)
 	failed = errors.Join(failed, err)
-	inUse := parts.mounts.reconcile(ctx, rep, want, masters)
+	waiting := parts.mounts.reconcile(ctx, rep, want, masters)
 	parts.status.reconcile(rep, want, workloads, masters)
 	if failed == nil {
 		failed = parts.rollouts.reconcile(ctx, rep, want, applied, workloads, masters)
 	}
-	return errors.Join(failed, parts.effective.advance(ctx, rep, declared, want, workloads, masters, inUse))
+	return errors.Join(failed, parts.effective.advance(ctx, rep, declared, want, workloads, masters, waiting))
 }
 
 func errorMessage(err error) string { return strings.TrimSpace(err.Error()) }
