@@ -9,6 +9,7 @@ import (
 
 	workers "github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cli/collect"
+	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
@@ -86,6 +87,14 @@ func (c *remote) View(ctx context.Context) (*commonv1.ClusterView, error) {
 		return view, nil
 	}
 	return nil, err
+}
+
+// Raft returns the masters' Raft group.
+func (c *remote) Raft() (raft.Masters, error) {
+	if c.masters == nil {
+		return nil, errNoMasters
+	}
+	return c.masters, nil
 }
 
 // Mount adds a mount.

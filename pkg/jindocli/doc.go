@@ -101,7 +101,7 @@ func dispatch(ctx context.Context, env Env, settings Settings, args []string) er
 		return run.within(ctx, func(ctx context.Context) error { return run.cache(ctx, args) })
 	}
 	commands := map[string]func(context.Context, []string) error{
-		"jfs": run.jfs, "fs": run.fs, "admin": run.admin, "cache": run.cache,
+		"jfs": run.jfs, "fs": run.fs, "admin": run.admin, "cache": run.cache, "raft": run.raft,
 	}
 	command, known := commands[args[0]]
 	if !known {

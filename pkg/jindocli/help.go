@@ -25,6 +25,8 @@ var usageLines = []string{
 	"jindo admin -umount|-unmount PATH     remove a mount",
 	"jindo admin -refresh PATH             discard cached names of a mount",
 	"jindo cache                           the commands of admin; jindocache is the same",
+	"jindo raft -verify                    compare the logs and states of the masters",
+	"jindo raft -removePeer MEMBER         remove a member that is lost for good",
 	"jindo -version                        print the version",
 }
 
@@ -49,7 +51,7 @@ func helpTopic(program string, args []string) string {
 		return ""
 	}
 	switch args[0] {
-	case "jfs", "fs", "admin":
+	case "jfs", "fs", "admin", "raft":
 		return args[0]
 	case "cache":
 		return "admin"

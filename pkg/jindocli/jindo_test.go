@@ -15,6 +15,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/local"
 	"github.com/jindo-io/jindo/pkg/mount/reader"
@@ -33,6 +34,8 @@ type memory struct {
 	refreshed []string
 	// refuse holds the errors of lookups, by name.
 	refuse map[string]error
+	// group is what raft commands call.
+	group group
 	// short makes every file end early.
 	short  bool
 	closed bool
@@ -45,6 +48,7 @@ var (
 
 func (m *memory) Masters(context.Context) []report.Master { return m.report.Masters }
 func (m *memory) Report(context.Context) *report.Runtime  { return m.report }
+func (m *memory) Raft() (raft.Masters, error)             { return &m.group, nil }
 func (m *memory) Close()                                  { m.closed = true }
 func (m *memory) View(context.Context) (*commonv1.ClusterView, error) {
 	return m.view, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
@@ -24,6 +25,8 @@ type Cluster interface {
 	Invalidate(ctx context.Context, path string) error
 	// Files opens the tree of files.
 	Files(ctx context.Context) (Files, error)
+	// Raft returns the masters' Raft group.
+	Raft() (raft.Masters, error)
 	// Close closes all connections, and what Files returned.
 	Close()
 }

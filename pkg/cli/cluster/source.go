@@ -5,6 +5,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
 	"github.com/jindo-io/jindo/pkg/cli/collect"
 	"github.com/jindo-io/jindo/pkg/cli/inventory"
+	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/master/client"
@@ -147,27 +149,43 @@ func (s *Source) queryMembers(ctx context.Context, r *report.Runtime, runtime *v
 }
 
 // Transfer transfers the leadership to another master, and returns its name.
-func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (string, error) {
+func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (leader string, err error) {
+	err = s.withMasters(ctx, ref, func(masters *client.Client) error {
+		leader, err = masters.Transfer(ctx, to)
+		return err
+	})
+	return leader, err
+}
+
+// Administer calls a function with the masters of a runtime.
+func (s *Source) Administer(ctx context.Context, ref report.Ref, use func(raft.Masters) error) error {
+	return s.withMasters(ctx, ref, func(masters *client.Client) error { return use(masters) })
+}
+
+// withMasters calls a function with a client that has the certificate of the role
+// admin and reaches the masters through port-forwards.
+func (s *Source) withMasters(ctx context.Context, ref report.Ref, use func(*client.Client) error) error {
 	runtime := &v1alpha1.JindoRuntime{}
 	runtime.Namespace, runtime.Name = ref.Namespace, ref.Name
 	targets, err := Targets(ctx, s.cluster, runtime)
 	if err != nil {
-		return "", err
+		return err
 	}
 	refused := recordForbidden(&targets)
 	masters, err := client.New(client.Config{Topology: targets.Topology, Identity: targets.Identity, Holder: "kubectl-jindo", Dial: targets.Dial})
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer masters.Close()
-	leader, err := masters.Transfer(ctx, to)
+	err = use(masters)
+	var stated *clierror.Error
 	if forbidden := forbiddenError(ref.Namespace, refused()); forbidden != nil && err != nil {
-		return "", forbidden
+		return forbidden
 	}
-	if err != nil {
-		return "", fmt.Errorf("query the masters of JindoRuntime %s: %w", ref, err)
+	if err != nil && !errors.As(err, &stated) {
+		return fmt.Errorf("query the masters of JindoRuntime %s: %w", ref, err)
 	}
-	return leader, nil
+	return err
 }
 
 // datasetOf returns the Dataset that a runtime serves, or nil.

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/cli/collect"
+	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/local"
 	"github.com/jindo-io/jindo/pkg/master/client"
@@ -137,19 +138,34 @@ func (s *Source) ready(ctx context.Context, address string) error {
 
 // Transfer transfers leadership to another master.
 func (s *Source) Transfer(ctx context.Context, ref report.Ref, to string) (leader string, err error) {
-	l := local.NewLayout(s.root, ref.Namespace, ref.Name)
-	members, err := topology.Load(l.Roster())
-	if err != nil {
-		return "", err
-	}
-	identity, err := mtls.LoadIdentity(l.TLS(local.Admin))
-	if err != nil {
-		return "", err
-	}
-	masters, err := client.New(client.Config{Topology: members, Identity: identity, Holder: "kubectl-jindo"})
+	masters, err := s.dial(ref)
 	if err != nil {
 		return "", err
 	}
 	defer masters.Close()
 	return masters.Transfer(ctx, to)
+}
+
+// Administer calls a function with the masters of a runtime.
+func (s *Source) Administer(_ context.Context, ref report.Ref, use func(raft.Masters) error) error {
+	masters, err := s.dial(ref)
+	if err != nil {
+		return err
+	}
+	defer masters.Close()
+	return use(masters)
+}
+
+// dial returns a client with the certificate of the role admin.
+func (s *Source) dial(ref report.Ref) (*client.Client, error) {
+	l := local.NewLayout(s.root, ref.Namespace, ref.Name)
+	members, err := topology.Load(l.Roster())
+	if err != nil {
+		return nil, err
+	}
+	identity, err := mtls.LoadIdentity(l.TLS(local.Admin))
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{Topology: members, Identity: identity, Holder: "kubectl-jindo"})
 }

@@ -24,12 +24,12 @@ const jindoFormat = "jindo"
 func New(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "raft",
-		Short: "Show the masters' Raft group and transfer its leadership",
+		Short: "Show and administer the masters' Raft group",
 		Args:  session.None,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SuggestionsMinimumDistance = 2
-	for _, c := range []*cobra.Command{newStatus(s), newPeers(s), newTransfer(s)} {
+	for _, c := range []*cobra.Command{newStatus(s), newPeers(s), newTransfer(s), newRemovePeer(s), newVerify(s)} {
 		s.AddLocalFlag(c.Flags())
 		cmd.AddCommand(c)
 	}

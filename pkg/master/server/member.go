@@ -17,9 +17,7 @@ import (
 func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.StatusResponse, error) {
 	response := s.config.Consensus.Status()
 	response.Version = version.String()
-	for _, digest := range s.config.State.Digests(0) {
-		response.Digests = append(response.Digests, &masterv1.Digest{Index: digest.Index, Digest: digest.String()})
-	}
+	response.Digests = s.digests()
 	return response, nil
 }
 

@@ -33,6 +33,8 @@ func Rights() mtls.Rights {
 		masterv1.Member_TransferLeadership_FullMethodName: commanders,
 		masterv1.Member_Describe_FullMethodName:           {mtls.Master},
 		masterv1.Member_Join_FullMethodName:               {mtls.Master},
+		masterv1.Member_RemovePeer_FullMethodName:         commanders,
+		masterv1.Member_Checksums_FullMethodName:          commanders,
 
 		grpc_health_v1.Health_Check_FullMethodName: allRoles,
 		grpc_health_v1.Health_List_FullMethodName:  allRoles,

@@ -39,6 +39,8 @@ func granted() map[string][]mtls.Role {
 		member + "TransferLeadership": {a, m},
 		member + "Describe":           {m},
 		member + "Join":               {m},
+		member + "RemovePeer":         {a, m},
+		member + "Checksums":          {a, m},
 
 		"/grpc.health.v1.Health/Check": {a, m, w, f},
 		"/grpc.health.v1.Health/List":  {a, m, w, f},

@@ -2199,6 +2199,238 @@ func (x *JoinResponse) GetRemoved() bool {
 	return false
 }
 
+type RemovePeerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// member is the name or the id of a member.
+	Member        string `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePeerRequest) Reset() {
+	*x = RemovePeerRequest{}
+	mi := &file_masterv1_master_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePeerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePeerRequest) ProtoMessage() {}
+
+func (x *RemovePeerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePeerRequest.ProtoReflect.Descriptor instead.
+func (*RemovePeerRequest) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *RemovePeerRequest) GetMember() string {
+	if x != nil {
+		return x.Member
+	}
+	return ""
+}
+
+type RemovePeerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// member_id is the id that was removed.
+	MemberId      string `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemovePeerResponse) Reset() {
+	*x = RemovePeerResponse{}
+	mi := &file_masterv1_master_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemovePeerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemovePeerResponse) ProtoMessage() {}
+
+func (x *RemovePeerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemovePeerResponse.ProtoReflect.Descriptor instead.
+func (*RemovePeerResponse) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *RemovePeerResponse) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+type ChecksumsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// first and last bound the entries; 0 selects the first and the last entry of
+	// this member's log that is applied.
+	First         uint64 `protobuf:"varint,1,opt,name=first,proto3" json:"first,omitempty"`
+	Last          uint64 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChecksumsRequest) Reset() {
+	*x = ChecksumsRequest{}
+	mi := &file_masterv1_master_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChecksumsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChecksumsRequest) ProtoMessage() {}
+
+func (x *ChecksumsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChecksumsRequest.ProtoReflect.Descriptor instead.
+func (*ChecksumsRequest) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ChecksumsRequest) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ChecksumsRequest) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+type ChecksumsResponse struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	MemberId string                 `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	// first and last are the entries that were read and verified.
+	First uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
+	Last  uint64 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	// checksum covers index, term, type and data of these entries; 8 bytes in
+	// hexadecimal, empty when there are none.
+	Checksum string `protobuf:"bytes,5,opt,name=checksum,proto3" json:"checksum,omitempty"`
+	// digests are those of the state at recent indexes, newest first.
+	Digests       []*Digest `protobuf:"bytes,6,rep,name=digests,proto3" json:"digests,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChecksumsResponse) Reset() {
+	*x = ChecksumsResponse{}
+	mi := &file_masterv1_master_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChecksumsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChecksumsResponse) ProtoMessage() {}
+
+func (x *ChecksumsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChecksumsResponse.ProtoReflect.Descriptor instead.
+func (*ChecksumsResponse) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ChecksumsResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChecksumsResponse) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *ChecksumsResponse) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *ChecksumsResponse) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *ChecksumsResponse) GetChecksum() string {
+	if x != nil {
+		return x.Checksum
+	}
+	return ""
+}
+
+func (x *ChecksumsResponse) GetDigests() []*Digest {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
 var File_masterv1_master_proto protoreflect.FileDescriptor
 
 const file_masterv1_master_proto_rawDesc = "" +
@@ -2363,7 +2595,21 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x05probe\x18\x06 \x01(\bR\x05probe\">\n" +
 	"\fJoinResponse\x12\x14\n" +
 	"\x05voter\x18\x01 \x01(\bR\x05voter\x12\x18\n" +
-	"\aremoved\x18\x02 \x01(\bR\aremoved2\x91\x06\n" +
+	"\aremoved\x18\x02 \x01(\bR\aremoved\"+\n" +
+	"\x11RemovePeerRequest\x12\x16\n" +
+	"\x06member\x18\x01 \x01(\tR\x06member\"1\n" +
+	"\x12RemovePeerResponse\x12\x1b\n" +
+	"\tmember_id\x18\x01 \x01(\tR\bmemberId\"<\n" +
+	"\x10ChecksumsRequest\x12\x14\n" +
+	"\x05first\x18\x01 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\x04R\x04last\"\xbd\x01\n" +
+	"\x11ChecksumsResponse\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
+	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\x04R\x04last\x12\x1a\n" +
+	"\bchecksum\x18\x05 \x01(\tR\bchecksum\x121\n" +
+	"\adigests\x18\x06 \x03(\v2\x17.jindo.master.v1.DigestR\adigests2\x91\x06\n" +
 	"\fCoordination\x12X\n" +
 	"\vOpenSession\x12#.jindo.master.v1.OpenSessionRequest\x1a$.jindo.master.v1.OpenSessionResponse\x12R\n" +
 	"\tKeepAlive\x12!.jindo.master.v1.KeepAliveRequest\x1a\".jindo.master.v1.KeepAliveResponse\x12a\n" +
@@ -2376,12 +2622,15 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\aGetView\x12\x1f.jindo.master.v1.GetViewRequest\x1a .jindo.master.v1.GetViewResponse\x12X\n" +
 	"\vListWorkers\x12#.jindo.master.v1.ListWorkersRequest\x1a$.jindo.master.v1.ListWorkersResponse2]\n" +
 	"\aReports\x12R\n" +
-	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\xd8\x02\n" +
+	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\x83\x04\n" +
 	"\x06Member\x12I\n" +
 	"\x06Status\x12\x1e.jindo.master.v1.StatusRequest\x1a\x1f.jindo.master.v1.StatusResponse\x12m\n" +
 	"\x12TransferLeadership\x12*.jindo.master.v1.TransferLeadershipRequest\x1a+.jindo.master.v1.TransferLeadershipResponse\x12O\n" +
 	"\bDescribe\x12 .jindo.master.v1.DescribeRequest\x1a!.jindo.master.v1.DescribeResponse\x12C\n" +
-	"\x04Join\x12\x1c.jindo.master.v1.JoinRequest\x1a\x1d.jindo.master.v1.JoinResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
+	"\x04Join\x12\x1c.jindo.master.v1.JoinRequest\x1a\x1d.jindo.master.v1.JoinResponse\x12U\n" +
+	"\n" +
+	"RemovePeer\x12\".jindo.master.v1.RemovePeerRequest\x1a#.jindo.master.v1.RemovePeerResponse\x12R\n" +
+	"\tChecksums\x12!.jindo.master.v1.ChecksumsRequest\x1a\".jindo.master.v1.ChecksumsResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
 
 var (
 	file_masterv1_master_proto_rawDescOnce sync.Once
@@ -2395,7 +2644,7 @@ func file_masterv1_master_proto_rawDescGZIP() []byte {
 	return file_masterv1_master_proto_rawDescData
 }
 
-var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_masterv1_master_proto_goTypes = []any{
 	(*RequestId)(nil),                  // 0: jindo.master.v1.RequestId
 	(*NotLeader)(nil),                  // 1: jindo.master.v1.NotLeader
@@ -2431,76 +2680,85 @@ var file_masterv1_master_proto_goTypes = []any{
 	(*DescribeResponse)(nil),           // 31: jindo.master.v1.DescribeResponse
 	(*JoinRequest)(nil),                // 32: jindo.master.v1.JoinRequest
 	(*JoinResponse)(nil),               // 33: jindo.master.v1.JoinResponse
-	(*durationpb.Duration)(nil),        // 34: google.protobuf.Duration
-	(*commonv1.RingMember)(nil),        // 35: jindo.common.v1.RingMember
-	(*commonv1.ClusterView)(nil),       // 36: jindo.common.v1.ClusterView
-	(*commonv1.Mount)(nil),             // 37: jindo.common.v1.Mount
-	(*commonv1.WorkerReport)(nil),      // 38: jindo.common.v1.WorkerReport
-	(*timestamppb.Timestamp)(nil),      // 39: google.protobuf.Timestamp
+	(*RemovePeerRequest)(nil),          // 34: jindo.master.v1.RemovePeerRequest
+	(*RemovePeerResponse)(nil),         // 35: jindo.master.v1.RemovePeerResponse
+	(*ChecksumsRequest)(nil),           // 36: jindo.master.v1.ChecksumsRequest
+	(*ChecksumsResponse)(nil),          // 37: jindo.master.v1.ChecksumsResponse
+	(*durationpb.Duration)(nil),        // 38: google.protobuf.Duration
+	(*commonv1.RingMember)(nil),        // 39: jindo.common.v1.RingMember
+	(*commonv1.ClusterView)(nil),       // 40: jindo.common.v1.ClusterView
+	(*commonv1.Mount)(nil),             // 41: jindo.common.v1.Mount
+	(*commonv1.WorkerReport)(nil),      // 42: jindo.common.v1.WorkerReport
+	(*timestamppb.Timestamp)(nil),      // 43: google.protobuf.Timestamp
 }
 var file_masterv1_master_proto_depIdxs = []int32{
-	34, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
-	34, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
-	34, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
+	38, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
+	38, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
+	38, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
 	0,  // 3: jindo.master.v1.RegisterWorkerRequest.request:type_name -> jindo.master.v1.RequestId
-	35, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
-	36, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
+	39, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
+	40, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
 	0,  // 6: jindo.master.v1.RemoveWorkerRequest.request:type_name -> jindo.master.v1.RequestId
 	0,  // 7: jindo.master.v1.MountRequest.request:type_name -> jindo.master.v1.RequestId
-	37, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
-	37, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
+	41, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
+	41, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
 	0,  // 10: jindo.master.v1.UnmountRequest.request:type_name -> jindo.master.v1.RequestId
 	0,  // 11: jindo.master.v1.InvalidateRequest.request:type_name -> jindo.master.v1.RequestId
-	36, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	40, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
 	20, // 13: jindo.master.v1.ListWorkersResponse.workers:type_name -> jindo.master.v1.WorkerState
-	35, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
-	38, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
-	39, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
-	38, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
-	39, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	39, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
+	42, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
+	43, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
+	42, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
+	43, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
 	25, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
-	34, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
-	34, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
+	38, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	38, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
 	26, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
-	39, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	39, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
-	34, // 25: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
-	34, // 26: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
+	43, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	43, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
+	38, // 25: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
+	38, // 26: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
 	30, // 27: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
 	30, // 28: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
-	2,  // 29: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
-	4,  // 30: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
-	6,  // 31: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
-	8,  // 32: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
-	10, // 33: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
-	12, // 34: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
-	14, // 35: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
-	16, // 36: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
-	18, // 37: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
-	21, // 38: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
-	23, // 39: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
-	27, // 40: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
-	29, // 41: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
-	32, // 42: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
-	3,  // 43: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
-	5,  // 44: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
-	7,  // 45: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
-	9,  // 46: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
-	11, // 47: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
-	13, // 48: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
-	15, // 49: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
-	17, // 50: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
-	19, // 51: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
-	22, // 52: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
-	24, // 53: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
-	28, // 54: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
-	31, // 55: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
-	33, // 56: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
-	43, // [43:57] is the sub-list for method output_type
-	29, // [29:43] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	26, // 29: jindo.master.v1.ChecksumsResponse.digests:type_name -> jindo.master.v1.Digest
+	2,  // 30: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
+	4,  // 31: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
+	6,  // 32: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
+	8,  // 33: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
+	10, // 34: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
+	12, // 35: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
+	14, // 36: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
+	16, // 37: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
+	18, // 38: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
+	21, // 39: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
+	23, // 40: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
+	27, // 41: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
+	29, // 42: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
+	32, // 43: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
+	34, // 44: jindo.master.v1.Member.RemovePeer:input_type -> jindo.master.v1.RemovePeerRequest
+	36, // 45: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
+	3,  // 46: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
+	5,  // 47: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
+	7,  // 48: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
+	9,  // 49: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
+	11, // 50: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
+	13, // 51: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
+	15, // 52: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
+	17, // 53: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
+	19, // 54: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
+	22, // 55: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
+	24, // 56: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
+	28, // 57: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
+	31, // 58: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
+	33, // 59: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
+	35, // 60: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
+	37, // 61: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
+	46, // [46:62] is the sub-list for method output_type
+	30, // [30:46] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_masterv1_master_proto_init() }
@@ -2514,7 +2772,7 @@ func file_masterv1_master_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_masterv1_master_proto_rawDesc), len(file_masterv1_master_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   34,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -564,6 +564,8 @@ const (
 	Member_TransferLeadership_FullMethodName = "/jindo.master.v1.Member/TransferLeadership"
 	Member_Describe_FullMethodName           = "/jindo.master.v1.Member/Describe"
 	Member_Join_FullMethodName               = "/jindo.master.v1.Member/Join"
+	Member_RemovePeer_FullMethodName         = "/jindo.master.v1.Member/RemovePeer"
+	Member_Checksums_FullMethodName          = "/jindo.master.v1.Member/Checksums"
 )
 
 // MemberClient is the client API for Member service.
@@ -581,6 +583,11 @@ type MemberClient interface {
 	Describe(ctx context.Context, in *DescribeRequest, opts ...grpc.CallOption) (*DescribeResponse, error)
 	// Join requests that the leader add the caller to the configuration.
 	Join(ctx context.Context, in *JoinRequest, opts ...grpc.CallOption) (*JoinResponse, error)
+	// RemovePeer removes a member that is not needed. Only the leader serves it.
+	RemovePeer(ctx context.Context, in *RemovePeerRequest, opts ...grpc.CallOption) (*RemovePeerResponse, error)
+	// Checksums returns checksums of this member's log and the digests of its
+	// state, to be compared with those of the other members.
+	Checksums(ctx context.Context, in *ChecksumsRequest, opts ...grpc.CallOption) (*ChecksumsResponse, error)
 }
 
 type memberClient struct {
@@ -631,6 +638,26 @@ func (c *memberClient) Join(ctx context.Context, in *JoinRequest, opts ...grpc.C
 	return out, nil
 }
 
+func (c *memberClient) RemovePeer(ctx context.Context, in *RemovePeerRequest, opts ...grpc.CallOption) (*RemovePeerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemovePeerResponse)
+	err := c.cc.Invoke(ctx, Member_RemovePeer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *memberClient) Checksums(ctx context.Context, in *ChecksumsRequest, opts ...grpc.CallOption) (*ChecksumsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChecksumsResponse)
+	err := c.cc.Invoke(ctx, Member_Checksums_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MemberServer is the server API for Member service.
 // All implementations must embed UnimplementedMemberServer
 // for forward compatibility.
@@ -646,6 +673,11 @@ type MemberServer interface {
 	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	// Join requests that the leader add the caller to the configuration.
 	Join(context.Context, *JoinRequest) (*JoinResponse, error)
+	// RemovePeer removes a member that is not needed. Only the leader serves it.
+	RemovePeer(context.Context, *RemovePeerRequest) (*RemovePeerResponse, error)
+	// Checksums returns checksums of this member's log and the digests of its
+	// state, to be compared with those of the other members.
+	Checksums(context.Context, *ChecksumsRequest) (*ChecksumsResponse, error)
 	mustEmbedUnimplementedMemberServer()
 }
 
@@ -667,6 +699,12 @@ func (UnimplementedMemberServer) Describe(context.Context, *DescribeRequest) (*D
 }
 func (UnimplementedMemberServer) Join(context.Context, *JoinRequest) (*JoinResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Join not implemented")
+}
+func (UnimplementedMemberServer) RemovePeer(context.Context, *RemovePeerRequest) (*RemovePeerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemovePeer not implemented")
+}
+func (UnimplementedMemberServer) Checksums(context.Context, *ChecksumsRequest) (*ChecksumsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Checksums not implemented")
 }
 func (UnimplementedMemberServer) mustEmbedUnimplementedMemberServer() {}
 func (UnimplementedMemberServer) testEmbeddedByValue()                {}
@@ -761,6 +799,42 @@ func _Member_Join_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Member_RemovePeer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemovePeerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MemberServer).RemovePeer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Member_RemovePeer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MemberServer).RemovePeer(ctx, req.(*RemovePeerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Member_Checksums_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChecksumsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MemberServer).Checksums(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Member_Checksums_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MemberServer).Checksums(ctx, req.(*ChecksumsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Member_ServiceDesc is the grpc.ServiceDesc for Member service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -783,6 +857,14 @@ var Member_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Join",
 			Handler:    _Member_Join_Handler,
+		},
+		{
+			MethodName: "RemovePeer",
+			Handler:    _Member_RemovePeer_Handler,
+		},
+		{
+			MethodName: "Checksums",
+			Handler:    _Member_Checksums_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -6,6 +6,7 @@ package servertest
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -251,6 +252,17 @@ func (m *Member) AddMember(_ context.Context, request *masterv1.JoinRequest) (*m
 	defer m.mu.Unlock()
 	m.joined = append(m.joined, request)
 	return &masterv1.JoinResponse{Voter: true}, nil
+}
+
+// errNoDisk is the error of calls that concern disks and configurations.
+var errNoDisk = errors.New("a log without Raft has neither a configuration nor a disk")
+
+// RemoveMember fails.
+func (m *Member) RemoveMember(context.Context, string) (string, error) { return "", errNoDisk }
+
+// Checksums fails.
+func (m *Member) Checksums(context.Context, uint64, uint64) (*masterv1.ChecksumsResponse, error) {
+	return nil, errNoDisk
 }
 
 // Topology lists the members, by their names only.

@@ -1,0 +1,82 @@
+package raft
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/jindo-io/jindo/pkg/cli/clierror"
+	"github.com/jindo-io/jindo/pkg/cli/report"
+	"github.com/jindo-io/jindo/pkg/cli/session"
+	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/test/cli/reporttest"
+)
+
+// administered is a source whose masters record what is requested.
+type administered struct {
+	*reporttest.Source
+	requests     []string
+	verification *client.Verification
+}
+
+func (a *administered) Administer(_ context.Context, ref report.Ref, use func(Masters) error) error {
+	a.requests = append(a.requests, ref.String())
+	return use(a)
+}
+
+func (a *administered) RemovePeer(_ context.Context, member string) (string, error) {
+	if member == "x" {
+		return "", errors.New("remove a member: remove x: not a member")
+	}
+	a.requests = append(a.requests, "remove "+member)
+	return member + "-ff", nil
+}
+
+func (a *administered) Verify(context.Context) *client.Verification { return a.verification }
+
+func TestAdminister(t *testing.T) {
+	equal := &client.Verification{First: 1, Last: 9, DigestIndex: 9, Members: []client.VerifiedMember{{Name: "m-0", Checksum: "a", Digest: "b"}, {Name: "m-1", Checksum: "a", Digest: "b"}}}
+	missing := &client.Verification{First: 1, Last: 9, DigestIndex: 9, Members: []client.VerifiedMember{{Name: "m-0", Checksum: "a", Digest: "b"}, {Name: "m-1", Err: errors.New("timeout")}}}
+	for name, test := range map[string]struct {
+		args           string
+		verification   *client.Verification
+		code           int
+		stdout, stderr string
+		requested      string
+	}{
+		"remove":           {args: "remove-peer --member m-1", stdout: "m-1-ff removed\n", requested: "remove m-1"},
+		"remove nothing":   {args: "remove-peer", code: clierror.Usage, stderr: "--member is required"},
+		"remove unknown":   {args: "remove-peer --member x", code: clierror.General, stderr: "not a member\ntry: kubectl jindo raft status hadoop -n default\n"},
+		"verify":           {args: "verify", verification: equal, stdout: "Result   all masters agree"},
+		"verify one short": {args: "verify", verification: missing, code: clierror.Unhealthy, stdout: "not all masters were compared"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, err bytes.Buffer
+			source := &administered{Source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}, verification: test.verification}
+			s := &session.Session{
+				Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &err},
+				Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
+				Source: func(*session.Session) (report.Source, error) { return source, nil },
+			}
+			cmd := New(s)
+			s.AddFlags(cmd.PersistentFlags())
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			cmd.SetArgs(strings.Fields(test.args))
+			failed := cmd.ExecuteContext(t.Context())
+			clierror.Print(&err, failed)
+			if code := clierror.Code(failed); code != test.code {
+				t.Errorf("exit code %d, want %d (stderr %q)", code, test.code, err.String())
+			}
+			if !strings.Contains(out.String(), test.stdout) || !strings.Contains(err.String(), test.stderr) {
+				t.Errorf("stdout %q, stderr %q", out.String(), err.String())
+			}
+			if got := strings.Join(source.requests, " "); !strings.Contains(got, test.requested) || test.requested == "" && strings.Count(got, "re") > 0 {
+				t.Errorf("requested %q, want %q", got, test.requested)
+			}
+		})
+	}
+}

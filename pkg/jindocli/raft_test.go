@@ -1,0 +1,72 @@
+package jindocli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/master/client"
+)
+
+// group is a Raft group that records what is requested.
+type group struct {
+	removed []string
+	damaged bool
+}
+
+func (g *group) RemovePeer(_ context.Context, member string) (string, error) {
+	if member == "m-9" {
+		return "", errors.New("m-9 is not a member")
+	}
+	g.removed = append(g.removed, member)
+	return member + "-ff", nil
+}
+
+func (g *group) Verify(context.Context) *client.Verification {
+	v := &client.Verification{First: 1, Last: 20, DigestIndex: 19, Members: []client.VerifiedMember{
+		{Name: "m-0", Checksum: "a", Digest: "b"}, {Name: "m-1", Checksum: "a", Digest: "b"},
+	}}
+	if g.damaged {
+		v.Members[1].Checksum = "c"
+	}
+	return v
+}
+
+func TestRaftCommands(t *testing.T) {
+	for name, test := range map[string]struct {
+		args     string
+		damaged  bool
+		code     int
+		out, err string
+		removed  string
+	}{
+		"verify":         {args: "raft -verify", out: "entries 1 to 20"},
+		"verify differs": {args: "raft -verify", damaged: true, code: exitFailed, out: "the masters DIFFER"},
+		"remove":         {args: "raft -removePeer m-1", out: "m-1-ff removed\n", removed: "m-1"},
+		"remove unknown": {args: "raft -removePeer m-9", code: exitFailed, err: "not a member"},
+		"no option":      {args: "raft", code: exitUsage, err: "-verify or -removePeer is required"},
+		"no member":      {args: "raft -removePeer", code: exitUsage, err: "requires one MEMBER"},
+		"too much":       {args: "raft -verify x", code: exitUsage, err: "takes no arguments"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, err bytes.Buffer
+			m := &memory{group: group{damaged: test.damaged}}
+			env := Env{
+				Program: nameJindo, Out: &out, Err: &err, Getenv: func(string) string { return "" },
+				Open: func(context.Context, Settings) (Cluster, error) { return m, nil },
+			}
+			args := append([]string{"--roster=r", "--tls-dir=t"}, strings.Fields(test.args)...)
+			if code := Run(t.Context(), env, args); code != test.code {
+				t.Errorf("exit code %d, want %d (%s)", code, test.code, err.String())
+			}
+			if !strings.Contains(out.String(), test.out) || !strings.Contains(err.String(), test.err) {
+				t.Errorf("stdout %q, stderr %q", out.String(), err.String())
+			}
+			if got := strings.Join(m.group.removed, " "); got != test.removed {
+				t.Errorf("removed %q", got)
+			}
+		})
+	}
+}
