@@ -123,15 +123,41 @@ func keepFixed(current v1alpha1.JindoRuntimeSpec, next *v1alpha1.JindoRuntimeSpe
 			kept = append(kept, fmt.Sprintf(format, args...))
 		}
 	}
+	sameMasters := current.Master.Disabled == next.Master.Disabled
 	keep(equality.Semantic.DeepEqual(current.Master.StorageClassName, next.Master.StorageClassName),
 		"spec.master.storageClassName is unchanged: the masters' volumes already exist")
-	keep(equality.Semantic.DeepEqual(current.TieredStore, next.TieredStore),
-		"spec.tieredstore is unchanged: changing tiers is not supported yet")
-	keep(current.Master.Disabled == next.Master.Disabled && current.Worker.Disabled == next.Worker.Disabled && current.Fuse.Disabled == next.Fuse.Disabled,
+	next.Master.StorageClassName, next.Master.Disabled = current.Master.StorageClassName, current.Master.Disabled
+	keep(MasterTier(current) == MasterTier(*next),
+		"spec.tieredstore is unchanged: the masters' volumes, which exist already, are %s", masterVolumes(current))
+	if MasterTier(current) != MasterTier(*next) {
+		next.TieredStore = current.TieredStore
+	}
+	keep(sameMasters && current.Worker.Disabled == next.Worker.Disabled && current.Fuse.Disabled == next.Fuse.Disabled,
 		"disabled is unchanged: adding or removing components is not supported yet")
-	next.Master.StorageClassName, next.TieredStore = current.Master.StorageClassName, current.TieredStore
-	next.Master.Disabled, next.Worker.Disabled, next.Fuse.Disabled = current.Master.Disabled, current.Worker.Disabled, current.Fuse.Disabled
+	next.Worker.Disabled, next.Fuse.Disabled = current.Worker.Disabled, current.Fuse.Disabled
 	return kept
+}
+
+// MasterTier returns the path of nodes below which the masters' volumes are: that of the
+// first level that is a directory of nodes. It is empty if they are of a storage class.
+func MasterTier(spec v1alpha1.JindoRuntimeSpec) string {
+	if spec.Master.Disabled || spec.Master.StorageClassName != nil {
+		return ""
+	}
+	for _, level := range spec.TieredStore.Levels {
+		if paths := level.Paths(); level.OnNode() && len(paths) > 0 {
+			return paths[0]
+		}
+	}
+	return ""
+}
+
+// masterVolumes describes the masters' volumes.
+func masterVolumes(spec v1alpha1.JindoRuntimeSpec) string {
+	if tier := MasterTier(spec); tier != "" {
+		return fmt.Sprintf("below %s: write it as the first path of the first level on nodes", tier)
+	}
+	return "of the default storage class: write its name in spec.master.storageClassName before a level on nodes, and create the runtime again"
 }
 
 func replicasOf(masters v1alpha1.JindoCompTemplateSpec) int32 {

@@ -147,7 +147,14 @@ func TestEditsOfTheEffectiveSpec(t *testing.T) {
 		}, ""},
 		{"image", func(d *Declared) { d.Runtime.Spec.JindoVersion.ImageTag, d.Images.Jindo = "v2", "jindo:v2" }, ""},
 		{"masters", func(d *Declared) { *d.Runtime.Spec.Master.Replicas = 1 }, ""},
-		{"tiers", func(d *Declared) { d.Runtime.Spec.TieredStore.Levels[0].Path = "/mnt/disk2" }, "spec.tieredstore is unchanged"},
+		{"tiers", func(d *Declared) { d.Runtime.Spec.TieredStore.Levels[0].Path = "/mnt/disk2" }, "spec.tieredstore is unchanged: the masters' volumes, which exist already, are below /mnt/disk1"},
+		{"tiers elsewhere", func(d *Declared) { d.Runtime.Spec.TieredStore.Levels[0].VolumeType = v1alpha1.VolumeEmptyDir }, "spec.tieredstore is unchanged"},
+		{"quota of a tier", func(d *Declared) { d.Runtime.Spec.TieredStore.Levels[0].Quota = "20Gi" }, ""},
+		{"another path of a tier", func(d *Declared) { d.Runtime.Spec.TieredStore.Levels[0].Path = "/mnt/disk1,/mnt/disk2" }, ""},
+		{"a faster tier", func(d *Declared) {
+			memory := v1alpha1.Level{MediumType: v1alpha1.MediumMEM, Path: "/dev/shm", Quota: "1Gi", High: "0.9", Low: "0.8"}
+			d.Runtime.Spec.TieredStore.Levels = append([]v1alpha1.Level{memory}, d.Runtime.Spec.TieredStore.Levels...)
+		}, ""},
 		{"default network", func(d *Declared) { d.Runtime.Spec.NetworkMode = v1alpha1.ContainerNetworkMode }, ""},
 		{"a component less", func(d *Declared) { d.Runtime.Spec.Fuse.Disabled = true }, "disabled is unchanged"},
 		{"endpoint", func(d *Declared) { d.Dataset.Spec.SharedOptions["fs.s3.endpoint"] = "http://two" }, ""},

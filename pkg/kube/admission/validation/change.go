@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/plan"
 )
 
 // notApplied is the warning about a change that the reconciler does not apply.
@@ -57,7 +58,7 @@ func (c *check) runtimeChange(old, runtime *v1alpha1.JindoRuntime) {
 		{spec.Child("master", "disabled"), before.Master.Disabled, after.Master.Disabled},
 		{spec.Child("worker", "disabled"), before.Worker.Disabled, after.Worker.Disabled},
 		{spec.Child("fuse", "disabled"), before.Fuse.Disabled, after.Fuse.Disabled},
-		{spec.Child("tieredstore"), before.TieredStore, after.TieredStore},
+		{spec.Child("tieredstore"), plan.MasterTier(before), plan.MasterTier(after)},
 	} {
 		if !equality.Semantic.DeepEqual(change.before, change.after) {
 			c.warn(change.path, notApplied)

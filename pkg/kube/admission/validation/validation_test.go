@@ -134,8 +134,11 @@ func TestCheck(t *testing.T) {
 		{"its Secret is to come", nil, jindo("spark", "", withSecret("later")), "", "Secret later not found"},
 
 		{"fewer masters of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", ""},
-		{"tiers of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
+		{"quota of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
 			r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: "MEM", Quota: "9Gi"}}
+		}), "", ""},
+		{"directory of the masters of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
+			r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: "SSD", Path: "/mnt/disk1", Quota: "9Gi"}}
 		}), "", "spec.tieredstore: this change"},
 		{"image of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.ImageTag = "v2" }), "", ""},
 		{"network of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.NetworkMode = v1alpha1.HostNetworkMode }), "", ""},

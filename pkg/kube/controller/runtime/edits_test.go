@@ -160,3 +160,39 @@ func TestUnbindingWaitsForPods(t *testing.T) {
 		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, "", "")
 	})
 }
+
+// An edit of tiers that leaves the masters' volumes where they are replaces the workers,
+// and nothing else.
+func TestTiersAreChanged(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.startReady(t)
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		r.Spec.TieredStore.Levels[0].Path, r.Spec.TieredStore.Levels[0].Quota = "/mnt/disk1,/mnt/disk2", "4Gi"
+	})
+	runtime := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if s.Transition == nil {
+			return fmt.Errorf("no transition: %+v", s.Conditions)
+		}
+		if err := checkCondition(s, v1alpha1.RuntimeChangeNotApplied, "", ""); err != nil {
+			return err
+		}
+		return checkCondition(s, v1alpha1.RuntimeUpdating, corev1.ConditionTrue, "of 3: replace hadoop-jindofs-worker-")
+	})
+	for _, step := range runtime.Status.Transition.Steps {
+		if step.Role != string(plan.RoleWorker) {
+			t.Errorf("step %+v", step)
+		}
+	}
+	workers := &appsv1.StatefulSet{}
+	c.mustGet(t, ns, "hadoop-jindofs-worker", workers)
+	tiers := 0
+	for _, arg := range workers.Spec.Template.Spec.Containers[0].Args {
+		if contains(arg, "--tier=HDD:") && contains(arg, ":2147483648:") {
+			tiers++
+		}
+	}
+	if tiers != 2 {
+		t.Errorf("%d tiers of 2Gi in %v", tiers, workers.Spec.Template.Spec.Containers[0].Args)
+	}
+}
