@@ -92,18 +92,19 @@ func TestArrows(t *testing.T) {
 }
 
 // TestProductionImportsNoTestPackage keeps fakes, fixtures and goldens out of
-// what is shipped: packages below test/ are imported by test files and by the
-// programs below test/ only, and no binary links a fake that lives beside its
-// subject.
+// what is shipped: packages below test/ are imported by test files, by the
+// programs below test/ and by fakes that live beside their subject only, and no
+// binary links such a fake.
 func TestProductionImportsNoTestPackage(t *testing.T) {
+	isFake := func(path string) bool {
+		return under(path, module+"pkg") && (strings.HasSuffix(path, "test") || strings.HasSuffix(path, "/fakeworker"))
+	}
 	for _, p := range list(t) {
-		if under(p.ImportPath, module+"test") {
+		if under(p.ImportPath, module+"test") || isFake(p.ImportPath) {
 			continue
 		}
 		for _, dep := range p.Deps {
-			fake := under(p.ImportPath, module+"cmd") && under(dep, module+"pkg") &&
-				(strings.HasSuffix(dep, "test") || strings.HasSuffix(dep, "/fakeworker"))
-			if under(dep, module+"test") || fake {
+			if under(dep, module+"test") || under(p.ImportPath, module+"cmd") && isFake(dep) {
 				t.Errorf("%s imports %s: test code belongs to test files", p.ImportPath, dep)
 			}
 		}

@@ -10,10 +10,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // Etcd is a cluster of three members of etcd on this machine, with its default
@@ -22,6 +25,8 @@ type Etcd struct {
 	processes []*process
 	// clients are the addresses of the members, host and port.
 	clients []string
+	// releases end the reservation of the addresses.
+	releases []func()
 }
 
 // StartEtcd starts a cluster in a directory and waits for its leader.
@@ -44,7 +49,7 @@ func StartEtcd(ctx context.Context, dir string) (*Etcd, error) {
 
 func (e *Etcd) start(dir string) error {
 	const members = 3
-	addresses, err := freeAddresses(2 * members)
+	addresses, err := e.reserve(2 * members)
 	if err != nil {
 		return err
 	}
@@ -71,17 +76,16 @@ func (e *Etcd) start(dir string) error {
 	return nil
 }
 
-// freeAddresses returns addresses of the loopback network that were free a moment
-// ago.
-func freeAddresses(count int) ([]string, error) {
+// reserve returns addresses of the loopback network, which are reserved until Stop.
+func (e *Etcd) reserve(count int) ([]string, error) {
 	var addresses []string
 	for range count {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		port, release, err := ports.Open("127.0.0.1")
 		if err != nil {
 			return nil, err
 		}
-		defer listener.Close()
-		addresses = append(addresses, listener.Addr().String())
+		e.releases = append(e.releases, release)
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 	}
 	return addresses, nil
 }
@@ -130,6 +134,9 @@ func (e *Etcd) PIDs() []int { return withChildren(e.processes) }
 func (e *Etcd) Stop() {
 	for _, p := range e.processes {
 		p.stop()
+	}
+	for _, release := range e.releases {
+		release()
 	}
 }
 

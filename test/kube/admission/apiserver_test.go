@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/admission"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	testserver "github.com/jindo-io/jindo/test/apiserver"
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // waitTimeout is the time limit of waits. It is long, because no test depends on timing.
@@ -163,14 +165,10 @@ type replica struct {
 	end             func()
 }
 
+// free returns an address at which nothing listens until the end of the test.
 func free(t *testing.T) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(ports.Reserve(t)))
 }
 
 // replica starts a replica, which is stopped after the test.

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +21,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // Worker serves like a worker, with the faults that the test sets.
@@ -55,15 +57,8 @@ type Worker struct {
 
 func newWorker(t testing.TB, c *Cluster, name string) *Worker {
 	t.Helper()
-	listener, err := net.Listen("tcp", net.JoinHostPort(c.host, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &Worker{Name: name, t: t, cluster: c, address: listener.Addr().String(), identity: c.Identity(mtls.Worker, name)}
-	// Start listens on this address again.
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
+	address := net.JoinHostPort(c.host, strconv.Itoa(ports.ReserveAt(t, c.host)))
+	w := &Worker{Name: name, t: t, cluster: c, address: address, identity: c.Identity(mtls.Worker, name)}
 	t.Cleanup(w.Stop)
 	return w
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/topology"
+	"github.com/jindo-io/jindo/test/ports"
 )
 
 // ClusterID is the cluster id of every fixture.
@@ -53,30 +54,13 @@ func New(t testing.TB, masters int) *Fixture {
 	f := &Fixture{Authority: authority, dir: directory(t), t: t, members: map[string]Member{}}
 	f.Topology = topology.Topology{Namespace: "default", Name: "test", ClusterID: ClusterID}
 	address := host()
-	ports := freePorts(t, address, 3*masters)
 	for i := range masters {
 		f.Topology.Masters = append(f.Topology.Masters, topology.Member{
-			Name: fmt.Sprintf("m-%d", i), Host: address, Port: ports[3*i], RaftPort: ports[3*i+1],
+			Name: fmt.Sprintf("m-%d", i), Host: address, Port: ports.ReserveAt(t, address), RaftPort: ports.ReserveAt(t, address),
 		})
-		f.health = append(f.health, net.JoinHostPort(address, strconv.Itoa(ports[3*i+2])))
+		f.health = append(f.health, net.JoinHostPort(address, strconv.Itoa(ports.ReserveAt(t, address))))
 	}
 	return f
-}
-
-// freePorts returns ports that were free a moment ago, because a topology lists
-// ports before any process listens on them.
-func freePorts(t testing.TB, address string, count int) []int {
-	t.Helper()
-	var ports []int
-	for range count {
-		listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer listener.Close()
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports
 }
 
 // Name returns the name of the i-th master.
