@@ -3,6 +3,7 @@ package teardown
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,8 +46,10 @@ func (t *teardown) removeWorkloads(ctx context.Context) (*Result, error) {
 	return waiting("%s is being deleted", left[0]), nil
 }
 
-// waitForPods waits for the deletion of the pods by Kubernetes. It does not wait for
-// a pod whose node has not confirmed its end within podTerminationTimeout.
+// waitForPods waits for the deletion of the pods of the runtime's workloads by
+// Kubernetes. Pods of others with the same labels are none of them. A pod that names a
+// workload as its owner without being its own is deleted by Kubernetes, because the
+// owner's uid does not exist. It does not wait for a pod whose node has not confirmed its end within podTerminationTimeout.
 func (t *teardown) waitForPods(ctx context.Context) (*Result, error) {
 	pods := &corev1.PodList{}
 	if err := t.Live.List(ctx, pods, client.InNamespace(t.runtime.Namespace), client.MatchingLabels(names.Labels(t.runtime.Name, ""))); err != nil {
@@ -55,6 +58,9 @@ func (t *teardown) waitForPods(ctx context.Context) (*Result, error) {
 	var left []string
 	for i := range pods.Items {
 		pod := &pods.Items[i]
+		if !t.owns(pod) {
+			continue
+		}
 		if at := pod.DeletionTimestamp; at != nil && time.Since(at.Time) > podTerminationTimeout {
 			t.recordEvent("PodDoesNotEnd", "pod %s is still terminating, node %s may be unreachable: the deletion continues without it", pod.Name, pod.Spec.NodeName)
 			continue
@@ -65,6 +71,19 @@ func (t *teardown) waitForPods(ctx context.Context) (*Result, error) {
 		return waiting("pods %s are terminating", strings.Join(left, ", ")), nil
 	}
 	return nil, nil
+}
+
+// owns reports whether a workload of the runtime, which may be deleted already, is the
+// controller of a pod.
+func (t *teardown) owns(pod *corev1.Pod) bool {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil || owner.APIVersion != appsv1.SchemeGroupVersion.String() {
+		return false
+	}
+	return slices.Contains([]string{
+		"StatefulSet/" + names.Component(t.runtime.Name, "master"), "StatefulSet/" + names.Component(t.runtime.Name, "worker"),
+		"DaemonSet/" + names.Component(t.runtime.Name, "fuse"),
+	}, owner.Kind+"/"+owner.Name)
 }
 
 // removeMasterClaims removes the claims with the masters' logs.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/google/uuid"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -161,11 +162,16 @@ func (s *sweep) sweepLabels(ctx context.Context) error {
 }
 
 // managedLabel reports whether a node label has the form of this product's labels.
-// Fluid's labels of other runtimes contain the runtime's kind.
+// Fluid's labels of workers contain the runtime's kind, and its labels of Datasets with
+// long names the Dataset's uid.
 func managedLabel(label string) bool {
 	rest, cache := strings.CutPrefix(label, cachePrefix)
 	if !cache {
-		return strings.HasPrefix(label, fusePrefix)
+		owner, fuse := strings.CutPrefix(label, fusePrefix)
+		return fuse && uuid.Validate(owner) != nil
+	}
+	if uuid.Validate(rest) == nil {
+		return false
 	}
 	for _, kind := range []string{"alluxio-", "cache-", "efc-", "goosefs-", "h-", "jindo-", "juicefs-", "thin-", "vineyard-"} {
 		if strings.HasPrefix(rest, kind) {

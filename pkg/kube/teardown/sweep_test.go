@@ -43,7 +43,8 @@ func TestSweep(t *testing.T) {
 		cleaner("c2", "uid-2"),
 	}
 	n := node("node-1", "fluid.io/s-default-hadoop", "fluid.io/f-default-hadoop", "fluid.io/s-default-hive", "fluid.io/f-default-hive",
-		"fluid.io/s-default-alluxio", "fluid.io/s-alluxio-default-alluxio", "fluid.io/s-h-alluxio-t-default-alluxio", "fluid.io/dataset-num")
+		"fluid.io/s-default-alluxio", "fluid.io/s-alluxio-default-alluxio", "fluid.io/s-h-alluxio-t-default-alluxio", "fluid.io/dataset-num",
+		"fluid.io/f-5b1c0d3e-7f55-4e6a-9a36-0f3c1d6c8f10", "fluid.io/s-5b1c0d3e-7f55-4e6a-9a36-0f3c1d6c8f10")
 	s := newTestbed(t, slices.Concat(removed, kept, []client.Object{living, alluxio, n})...)
 	for range 2 {
 		s.must(teardown.Sweep(t.Context(), s.deps))
@@ -62,6 +63,8 @@ func TestSweep(t *testing.T) {
 	for label, want := range map[string]bool{
 		"fluid.io/s-default-hadoop": false, "fluid.io/f-default-hadoop": false, "fluid.io/s-default-hive": true, "fluid.io/f-default-hive": true,
 		"fluid.io/s-default-alluxio": true, "fluid.io/s-alluxio-default-alluxio": true, "fluid.io/s-h-alluxio-t-default-alluxio": true, "fluid.io/dataset-num": true, "keep": true,
+		// Fluid's, of a Dataset with a long name.
+		"fluid.io/f-5b1c0d3e-7f55-4e6a-9a36-0f3c1d6c8f10": true, "fluid.io/s-5b1c0d3e-7f55-4e6a-9a36-0f3c1d6c8f10": true,
 	} {
 		if _, got := n.Labels[label]; got != want {
 			t.Errorf("label %s: %v, want %v", label, got, want)

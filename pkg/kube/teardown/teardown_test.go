@@ -86,6 +86,8 @@ func TestMountingPodsBlock(t *testing.T) {
 func TestPodsTerminateFirst(t *testing.T) {
 	pod := &corev1.Pod{ObjectMeta: meta(namespace, "hadoop-jindofs-worker-0", names.Labels("hadoop", "worker")), Spec: corev1.PodSpec{NodeName: "node-2"}}
 	pod.Finalizers = []string{"test/kubelet"}
+	yes := true
+	pod.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "hadoop-jindofs-worker", UID: "s", Controller: &yes}}
 	s := newTestbed(t, append(allObjects(), pod)...)
 	result := s.run()
 	if result.Done || !strings.Contains(result.Waiting, "pods hadoop-jindofs-worker-0 are terminating") {
@@ -100,6 +102,28 @@ func TestPodsTerminateFirst(t *testing.T) {
 	}
 	if events := stuck.recordedEvents(); !strings.Contains(events, "node node-2 may be unreachable") {
 		t.Errorf("events: %s", events)
+	}
+}
+
+// Pods of users with the labels of a runtime's pods keep no runtime, whatever else they
+// are, and are not removed.
+func TestPodsOfOthersKeepNoRuntime(t *testing.T) {
+	yes := true
+	pods := []client.Object{
+		&corev1.Pod{ObjectMeta: meta(namespace, "ownerless", names.Labels("hadoop", "worker"))},
+		&corev1.Pod{ObjectMeta: meta(namespace, "of-a-job", names.Labels("hadoop", "worker"))},
+		&corev1.Pod{ObjectMeta: meta(namespace, "of-another-set", names.Labels("hadoop", "worker"))},
+	}
+	pods[1].SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: "hadoop-jindofs-worker", UID: "j", Controller: &yes}})
+	pods[2].SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "mine", UID: "m", Controller: &yes}})
+	s := newTestbed(t, append(allObjects(), pods...)...)
+	if result := s.run(); !result.Done {
+		t.Errorf("not done: %+v", result)
+	}
+	for _, pod := range pods {
+		if !s.exists(pod) {
+			t.Errorf("pod %s was removed", pod.GetName())
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 		formations:   formations{r.Live, r.authorities, r.connections},
 		secrets:      secrets{r.authorities, r.Credentials},
 		directories:  directories{r.Live, r.HostPaths},
-		placements:   placements{r.Client},
+		placements:   placements{r.Client, r.Live},
 		objects: objects{
 			client: r.Client, workloads: workloads, applied: r.applied, image: r.Image,
 			fusePriorityClass: r.FusePriorityClass, hostPaths: r.HostPaths, systemNamespace: r.SystemNamespace,

@@ -9,9 +9,11 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/kube/render"
@@ -24,6 +26,7 @@ import (
 // placement; volumes whose claims were deleted become available again.
 type placements struct {
 	client client.Client
+	live   client.Reader
 }
 
 // placement is the nodes of masters' volumes.
@@ -32,6 +35,9 @@ type placement struct {
 	// masters are the hostnames of the nodes of masters' volumes by ordinal; empty
 	// for a master without a node, nil if the volumes are not directories of nodes.
 	masters []string
+	// foreign holds the ordinals of masters whose volume has the name of one that does
+	// not belong to this runtime. They get no node, so that it is not replaced.
+	foreign map[int]bool
 	// problems are messages about masters without a node.
 	problems []string
 }
@@ -46,17 +52,22 @@ func (c placements) reconcile(ctx context.Context, want *desired, refused refusa
 	if refused.any() || render.MasterPath(want.runtime, want.plan) == "" {
 		return p, nil
 	}
-	p.masters = make([]string, want.plan.Masters.Replicas)
+	p.masters, p.foreign = make([]string, want.plan.Masters.Replicas), map[int]bool{}
 	for i := range p.masters {
 		volume := &corev1.PersistentVolume{}
 		name := names.MasterVolume(want.plan.Namespace, want.plan.Name, i)
 		err := c.client.Get(ctx, client.ObjectKey{Name: name}, volume)
+		if apierrors.IsNotFound(err) {
+			// The cache has volumes of runtimes only, and not those of a moment ago.
+			err = c.live.Get(ctx, client.ObjectKey{Name: name}, volume)
+		}
 		if client.IgnoreNotFound(err) != nil {
 			return nil, fmt.Errorf("get PersistentVolume %s: %w", name, err)
 		}
 		if err == nil && volume.Labels[names.LabelRuntimeUID] != string(want.runtime.UID) {
-			// It is still being removed and must not be reused.
-			p.problems = append(p.problems, fmt.Sprintf("PersistentVolume %s of an earlier runtime still exists", name))
+			// It is still being removed, or another runtime's: it must not be reused.
+			p.problems = append(p.problems, foreignVolume(volume, want.runtime))
+			p.foreign[i] = true
 			continue
 		}
 		if err == nil {
@@ -69,6 +80,20 @@ func (c placements) reconcile(ctx context.Context, want *desired, refused refusa
 	}
 	p.chooseNodes(want)
 	return p, nil
+}
+
+// foreignVolume describes a volume with the name of a master's that does not belong to
+// the runtime.
+func foreignVolume(volume *corev1.PersistentVolume, runtime *v1alpha1.JindoRuntime) string {
+	namespace, name := volume.Labels[names.LabelRuntimeNamespace], volume.Labels[names.LabelRuntimeName]
+	switch {
+	case namespace == runtime.Namespace && name == runtime.Name:
+		return fmt.Sprintf("PersistentVolume %s of an earlier runtime still exists", volume.Name)
+	case name != "":
+		// Its namespace is not for the users of this one to see.
+		return fmt.Sprintf("PersistentVolume %s belongs to a JindoRuntime of another namespace, whose volumes have the same names: give this runtime another name", volume.Name)
+	}
+	return fmt.Sprintf("PersistentVolume %s exists and does not belong to a JindoRuntime: delete it, or give this runtime another name", volume.Name)
 }
 
 // releaseVolume makes a volume whose claim was deleted available to the next claim
@@ -105,6 +130,7 @@ func (p *placement) chooseNodes(want *desired) {
 	missing := 0
 	for i, host := range p.masters {
 		switch {
+		case p.foreign[i]: // reported already
 		case host == "" && len(free) > 0:
 			p.masters[i], free = free[0], free[1:]
 		case host == "":
