@@ -164,7 +164,6 @@ func (s *Store) listAll(f *flight) error {
 	defer front.stop()
 	limit := s.limits().entries
 	l := lister{store: s, mount: f.mount, options: ufs.ListOptions{Prefix: prefixOf(f.id.dir), Delimiter: "/"}}
-	defer l.stop()
 	for !l.done {
 		page, err := l.next()
 		if err != nil {
@@ -172,11 +171,8 @@ func (s *Store) listAll(f *flight) error {
 			return err
 		}
 		names, hidden := children(f.id.dir, page)
-		w.hidden += hidden
-		if !l.done && w.count+int64(len(names))+w.hidden <= limit {
-			l.start()
-		}
 		w.add(names)
+		w.hidden += hidden
 		if !l.done {
 			front.listed(w, l.last, names)
 		}

@@ -22,57 +22,18 @@ type lister struct {
 	pages, idle int
 	last        string
 	done        bool
-	// ahead is the request for the next page in progress, nil if there is none.
-	ahead chan listed
-}
-
-// listed is the result of a request for a page.
-type listed struct {
-	page ufs.Page
-	err  error
-}
-
-// request requests the next page.
-func (l *lister) request() listed {
-	ctx, cancel := context.WithTimeout(l.store.ctx, l.store.config.PageTimeout)
-	defer cancel()
-	page, err := l.mount.Store.List(ctx, l.options)
-	if err != nil && l.pages == 0 && l.store.cannotHold(ctx, l.mount, l.options.Prefix, err) {
-		return listed{}
-	}
-	if err != nil {
-		return listed{err: l.store.explain(ctx, err)}
-	}
-	return listed{page: page}
-}
-
-// start requests the next page, while the caller processes the last one. The caller
-// must call stop when it does not call next any more.
-func (l *lister) start() {
-	l.ahead = make(chan listed, 1)
-	go func() { l.ahead <- l.request() }()
-}
-
-// stop waits for the request in progress, if there is one.
-func (l *lister) stop() {
-	if l.ahead != nil {
-		<-l.ahead
-		l.ahead = nil
-	}
 }
 
 // next returns the next page. After the last one, done is set.
 func (l *lister) next() (ufs.Page, error) {
-	var result listed
-	if l.ahead != nil {
-		result = <-l.ahead
-		l.ahead = nil
-	} else {
-		result = l.request()
+	ctx, cancel := context.WithTimeout(l.store.ctx, l.store.config.PageTimeout)
+	defer cancel()
+	page, err := l.mount.Store.List(ctx, l.options)
+	if err != nil && l.pages == 0 && l.store.cannotHold(ctx, l.mount, l.options.Prefix, err) {
+		page, err = ufs.Page{}, nil
 	}
-	page, err := result.page, result.err
 	if err != nil {
-		return ufs.Page{}, err
+		return ufs.Page{}, l.store.explain(ctx, err)
 	}
 	l.pages++
 	l.idle++

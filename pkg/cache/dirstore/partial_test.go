@@ -268,32 +268,3 @@ func TestAFailedQueryDelaysNames(t *testing.T) {
 		t.Errorf("the store received %d requests for pages, want 6 and one query", n)
 	}
 }
-
-// TestTheNextPageIsRequestedEarly checks that a page is requested while that before it
-// is processed, which waits for a query here.
-func TestTheNextPageIsRequestedEarly(t *testing.T) {
-	b, names := parts("part-%03d", 40)
-	third := make(chan struct{})
-	b.fail(func(ctx context.Context, kind, key string) error {
-		if kind == "list" && key == "dir/part/" {
-			// The second page waits for this query.
-			select {
-			case <-third:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	})
-	f := awaited(t, b, func(_ context.Context, continuation string) {
-		if continuation == "after dir/"+names[19] {
-			close(third)
-		}
-	})
-	if got := f.names(f.mount(), "dir", 7); !slices.Equal(got, names) {
-		t.Errorf("got %q", got)
-	}
-	if n := b.requests("list"); n != 5 {
-		t.Errorf("the store received %d requests for pages, want 4 and one query", n)
-	}
-}
