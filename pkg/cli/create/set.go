@@ -20,13 +20,16 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/client"
 )
 
-// editOptions are the options of scale and set, which change fields of one
+// editOptions are the options of scale, set and rollout, which change fields of one
 // JindoRuntime.
 type editOptions struct {
 	*options
 	workers, masters int32
 	quotas           []string
-	force            bool
+	// updates is the value of the annotation about updates, which is removed if it is
+	// empty; nil leaves it unchanged.
+	updates *string
+	force   bool
 	// given reports whether a flag was given.
 	given func(flag string) bool
 }
@@ -58,9 +61,8 @@ func newSet(s *session.Session, run func(*editOptions, context.Context, string) 
 		Short: "Change single fields of a JindoRuntime",
 		Long: `Change single fields of a JindoRuntime. Nothing else is changed.
 
-The numbers of workers and masters are changed while the runtime serves. The quotas
-of tiers are accepted, but are not carried out while the runtime exists; a warning
-and the condition ChangeNotApplied of the runtime report it.
+The numbers of workers and masters are changed while the runtime serves. A new quota
+of a tier replaces the workers, one at a time.
 
 Other fields are changed with "apply".`,
 		Example: fmt.Sprintf("  %[1]s set runtime hadoop --workers 5\n  %[1]s set runtime hadoop --quota /mnt/disk1=4G", s.Name),
@@ -188,6 +190,20 @@ func (o *editOptions) change(u *unstructured.Unstructured) (paths []string, err 
 	}
 	if err != nil {
 		return nil, fmt.Errorf("change %s: %w", describe(u), err)
+	}
+	if o.updates != nil {
+		annotations := u.GetAnnotations()
+		if annotations == nil {
+			annotations = map[string]string{}
+		}
+		if annotations[v1alpha1.UpdatesAnnotation] = *o.updates; *o.updates == "" {
+			delete(annotations, v1alpha1.UpdatesAnnotation)
+		}
+		if len(annotations) == 0 {
+			annotations = nil // which removes the field
+		}
+		u.SetAnnotations(annotations)
+		paths = append(paths, ".metadata.annotations."+v1alpha1.UpdatesAnnotation)
 	}
 	for _, quota := range o.quotas {
 		if err := setQuota(u, quota); err != nil {

@@ -111,7 +111,7 @@ func New(s *session.Session) *cobra.Command {
 		&cobra.Group{ID: groupView, Title: "View:"}, &cobra.Group{ID: groupChange, Title: "Change:"},
 		&cobra.Group{ID: groupRaft, Title: "Raft:"}, &cobra.Group{ID: groupOther, Title: "Other:"})
 	add(cmd, groupView, status.New(s), get.New(s), tree.New(s))
-	add(cmd, groupChange, create.New(s), create.NewApply(s), create.NewScale(s), create.NewSet(s), remove.New(s), local.New(s))
+	add(cmd, groupChange, create.New(s), create.NewApply(s), create.NewScale(s), create.NewSet(s), create.NewRollout(s), remove.New(s), local.New(s))
 	add(cmd, groupChange, inject.New(s), inject.NewUninject(s))
 	add(cmd, groupRaft, raft.New(s))
 	add(cmd, groupOther, check.New(s), version.New(s), completion.New(s))
