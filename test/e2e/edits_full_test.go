@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/manifests/samples"
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
@@ -24,12 +23,7 @@ func TestEdits(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "edits")
-	c.bucket(t)
-	c.create(t, namespace, c.seedDataset())
-	c.create(t, namespace, samples.Runtime)
-	c.runtimeReady(t, namespace, "hadoop")
-	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
-	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	w := c.watchSeed(t, namespace)
 
 	c.editDataset(t, namespace, func(spec *v1alpha1.DatasetSpec) {
 		more := *spec.Mounts[0].DeepCopy()
@@ -44,7 +38,7 @@ func TestEdits(t *testing.T) {
 			spec.Mounts[i].Options[v1alpha1.OptionMetaPolicy] = v1alpha1.MetaPolicyOnce
 		}
 	})
-	c.effective(t, namespace, "the options are in effect", func(r *v1alpha1.RuntimeStatus) bool {
+	c.runtimeIs(t, namespace, "the options are in effect", func(r *v1alpha1.RuntimeStatus) bool {
 		for _, m := range r.Effective.Dataset.Spec.Mounts {
 			if m.Options[v1alpha1.OptionMetaPolicy] != v1alpha1.MetaPolicyOnce {
 				return false
@@ -59,7 +53,7 @@ func TestEdits(t *testing.T) {
 
 	before := c.dataPods(t, namespace)
 	c.kubectl(t, "patch", "jindoruntime", "hadoop", "-n", namespace, "--type=json", "-p", `[{"op":"replace","path":"/spec/tieredstore/levels/0/quota","value":"3G"}]`)
-	c.effective(t, namespace, "the workers are replaced", func(r *v1alpha1.RuntimeStatus) bool {
+	c.runtimeIs(t, namespace, "the workers are replaced", func(r *v1alpha1.RuntimeStatus) bool {
 		return r.Transition == nil && r.Effective.Runtime.TieredStore.Levels[0].Quota == "3G"
 	})
 	c.runtimeReady(t, namespace, "hadoop")
@@ -71,7 +65,7 @@ func TestEdits(t *testing.T) {
 	w.readOn(t, 200)
 
 	c.editDataset(t, namespace, func(spec *v1alpha1.DatasetSpec) { spec.Mounts = spec.Mounts[:1] })
-	c.effective(t, namespace, "the removal waits for the reader", func(r *v1alpha1.RuntimeStatus) bool {
+	c.runtimeIs(t, namespace, "the removal waits for the reader", func(r *v1alpha1.RuntimeStatus) bool {
 		return slices.ContainsFunc(r.Conditions, func(condition v1alpha1.RuntimeCondition) bool {
 			return condition.Type == v1alpha1.RuntimeChangeNotApplied && condition.Status == corev1.ConditionTrue &&
 				strings.Contains(condition.Message, "reader")
@@ -99,27 +93,12 @@ func (c *cluster) editDataset(t *testing.T, namespace string, edit func(spec *v1
 // mountsAre waits until the runtime has mounts at exactly these paths.
 func (c *cluster) mountsAre(t *testing.T, namespace string, paths ...string) {
 	t.Helper()
-	c.effective(t, namespace, fmt.Sprint("the mounts are ", paths), func(r *v1alpha1.RuntimeStatus) bool {
+	c.runtimeIs(t, namespace, fmt.Sprint("the mounts are ", paths), func(r *v1alpha1.RuntimeStatus) bool {
 		var mounted []string
 		for _, m := range r.Mounts {
 			mounted = append(mounted, m.Path)
 		}
 		slices.Sort(mounted)
 		return slices.Equal(mounted, paths)
-	})
-}
-
-// effective waits until the status of the runtime is as holds requires.
-func (c *cluster) effective(t *testing.T, namespace, what string, holds func(r *v1alpha1.RuntimeStatus) bool) {
-	t.Helper()
-	eventually(t, what, func(ctx context.Context) error {
-		r := &v1alpha1.JindoRuntime{}
-		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hadoop"}, r); err != nil {
-			return err
-		}
-		if !holds(&r.Status) {
-			return fmt.Errorf("mounts %+v, transition %+v, conditions %+v", r.Status.Mounts, r.Status.Transition, r.Status.Conditions)
-		}
-		return nil
 	})
 }

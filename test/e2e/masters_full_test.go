@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/jindo-io/jindo/manifests/samples"
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
@@ -27,12 +26,8 @@ func TestAllMastersDeleted(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "all-masters")
-	c.bucket(t)
-	c.create(t, namespace, c.seedDataset())
-	c.create(t, namespace, samples.Runtime)
+	w := c.watchSeed(t, namespace)
 	before := c.runtimeReady(t, namespace, "hadoop").Status.Formation.ClusterID
-	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
-	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
 
 	orders := map[string]int{}
 	moved := false
@@ -88,12 +83,7 @@ func TestMasterDiskLost(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "disk-lost")
-	c.bucket(t)
-	c.create(t, namespace, c.seedDataset())
-	c.create(t, namespace, samples.Runtime)
-	c.runtimeReady(t, namespace, "hadoop")
-	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
-	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	w := c.watchSeed(t, namespace)
 	pods := c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
 	victim := pods[2]
 	eventually(t, "the disk is wiped", func(ctx context.Context) error {

@@ -3,13 +3,9 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"testing"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/jindo-io/jindo/manifests/samples"
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
@@ -21,16 +17,12 @@ func TestNumberOfMasters(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "resize")
-	c.bucket(t)
-	c.create(t, namespace, c.seedDataset())
-	c.create(t, namespace, samples.Runtime)
+	w := c.watchSeed(t, namespace)
 	before := c.runtimeReady(t, namespace, "hadoop").Status.Formation.ClusterID
-	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
-	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
 	pods := c.dataPods(t, namespace)
 
 	c.setMasters(t, namespace, 1)
-	c.resized(t, namespace, "the change has begun", func(s *v1alpha1.RuntimeStatus) bool { return s.Transition != nil })
+	c.runtimeIs(t, namespace, "the change has begun", func(s *v1alpha1.RuntimeStatus) bool { return s.Transition != nil })
 	c.kubectl(t, "delete", "pod", "-n", names.SystemNamespace, "-l", "app=jindoruntime-controller", "--grace-period=0", "--force")
 	c.mastersAre(t, namespace, 1)
 	w.readOn(t, 200)
@@ -62,7 +54,7 @@ func (c *cluster) setMasters(t *testing.T, namespace string, n int) {
 // mastersAre waits until a change of the number of masters is complete.
 func (c *cluster) mastersAre(t *testing.T, namespace string, n int) {
 	t.Helper()
-	c.resized(t, namespace, fmt.Sprintf("there are %d masters", n), func(s *v1alpha1.RuntimeStatus) bool {
+	c.runtimeIs(t, namespace, fmt.Sprintf("there are %d masters", n), func(s *v1alpha1.RuntimeStatus) bool {
 		voters := 0
 		for _, m := range s.Raft.Members {
 			if m.Voter {
@@ -72,18 +64,4 @@ func (c *cluster) mastersAre(t *testing.T, namespace string, n int) {
 		return s.Transition == nil && s.Effective.ListedMasters == 0 && int(*s.Effective.Runtime.Master.Replicas) == n && voters == n
 	})
 	c.readyPods(t, namespace, "hadoop-jindofs-master-", n)
-}
-
-func (c *cluster) resized(t *testing.T, namespace, what string, holds func(s *v1alpha1.RuntimeStatus) bool) {
-	t.Helper()
-	eventually(t, what, func(ctx context.Context) error {
-		r := &v1alpha1.JindoRuntime{}
-		if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hadoop"}, r); err != nil {
-			return err
-		}
-		if !holds(&r.Status) {
-			return fmt.Errorf("transition %+v, %d listed, raft %+v", r.Status.Transition, r.Status.Effective.ListedMasters, r.Status.Raft)
-		}
-		return nil
-	})
 }
