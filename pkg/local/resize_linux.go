@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/topology"
@@ -23,9 +24,6 @@ import (
 // Invariant: Formation.Masters counts every master that may be a member. It is on disk
 // before one more is started, and reduced after the others have been stopped, so that a
 // supervisor that is started again continues.
-
-// maxMasters is the largest number of masters of a runtime.
-const maxMasters = 3
 
 // resizeInterval is how often a supervisor looks for a request.
 const resizeInterval = 500 * time.Millisecond
@@ -155,7 +153,7 @@ func (s *supervisor) planMasters(want int32) {
 func (c *checker) resize(ctx context.Context, request *resizeRequest) error {
 	s := c.s
 	masters := s.spec.Plan.Masters
-	if masters == nil || c.masters == nil || request.Masters < 1 || request.Masters > maxMasters {
+	if masters == nil || c.masters == nil || request.Masters < 1 || request.Masters > v1alpha1.MaxMasters {
 		return fmt.Errorf("change the number of masters to %d: it is not supported", request.Masters)
 	}
 	s.mu.Lock()

@@ -22,6 +22,9 @@ const (
 	MetadataListAnnotation = "data.fluid.io/metadataList"
 )
 
+// MaxMasters is the largest number of masters of a runtime.
+const MaxMasters = 3
+
 // Values of UpdatesAnnotation.
 const (
 	// UpdatesAutomatic replaces pods after an upgrade of the controllers, too.

@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func Verify(ctx context.Context, w io.Writer, m Masters) (sound bool, err error)
 		if member.Err != nil {
 			sound, text = false, member.Err.Error()
 		}
-		t.Add(member.Name, orNone(member.Checksum), orNone(member.Digest), text)
+		t.Add(member.Name, cmp.Or(member.Checksum, printer.None), cmp.Or(member.Digest, printer.None), text)
 	}
 	if err := t.Write(w, iostreams.Screen{}); err != nil {
 		return false, err //nolint:wrapcheck // the terminal's own error
@@ -137,11 +138,4 @@ func Verify(ctx context.Context, w io.Writer, m Masters) (sound bool, err error)
 	}
 	_, err = fmt.Fprintf(w, "\nLog      %s\nState    %s\nResult   %s\n", entries, state, verdict)
 	return sound, err //nolint:wrapcheck // the terminal's own error
-}
-
-func orNone(text string) string {
-	if text == "" {
-		return printer.None
-	}
-	return text
 }

@@ -17,12 +17,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/kube/notes"
 )
-
-// maxMasters is the maximum number of masters.
-const maxMasters = 3
 
 // object identifies an object.
 type object struct {
@@ -88,7 +86,7 @@ func (t *teardown) owns(pod *corev1.Pod) bool {
 
 // removeMasterClaims removes the claims with the masters' logs.
 func (t *teardown) removeMasterClaims(ctx context.Context) (*Result, error) {
-	for i := range maxMasters {
+	for i := range v1alpha1.MaxMasters {
 		name := types.NamespacedName{Namespace: t.runtime.Namespace, Name: names.MasterClaim(t.runtime.Name, i)}
 		pvc := &corev1.PersistentVolumeClaim{}
 		err := t.Live.Get(ctx, name, pvc)
@@ -112,7 +110,7 @@ func (t *teardown) removeMasterClaims(ctx context.Context) (*Result, error) {
 func (t *teardown) removeObjects(ctx context.Context) (*Result, error) {
 	n := t.runtime.Name
 	services := []string{names.Component(n, "worker")}
-	for i := range maxMasters {
+	for i := range v1alpha1.MaxMasters {
 		services = append(services, names.MasterService(n, i))
 	}
 	var secrets []string

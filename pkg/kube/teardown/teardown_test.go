@@ -105,8 +105,8 @@ func TestPodsTerminateFirst(t *testing.T) {
 	}
 }
 
-// Pods of users with the labels of a runtime's pods keep no runtime, whatever else they
-// are, and are not removed.
+// Pods of users with the labels of a runtime's pods do not delay its deletion, and are
+// not removed.
 func TestPodsOfOthersKeepNoRuntime(t *testing.T) {
 	yes := true
 	pods := []client.Object{

@@ -12,7 +12,7 @@ import (
 type health struct {
 	mu   sync.Mutex
 	term uint64
-	// since is zero for members that are not caught up.
+	// since has no entry for members that are not caught up.
 	since map[raft.ServerID]time.Time
 }
 
@@ -37,16 +37,10 @@ func (h *health) observe(term uint64, servers []raft.Server, caughtUp func(raft.
 	}
 }
 
-// of returns since when a member has been caught up; false when it is not.
-func (h *health) of(id raft.ServerID) (time.Time, bool) {
+// stable reports whether a member has been caught up for a time.
+func (h *health) stable(id raft.ServerID, d time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	at, ok := h.since[id]
-	return at, ok
-}
-
-// stable reports whether a member has been caught up for a time.
-func (h *health) stable(id raft.ServerID, d time.Duration) bool {
-	at, ok := h.of(id)
 	return ok && time.Since(at) >= d
 }

@@ -78,24 +78,23 @@ func (r *logRoom) ensure(logs []*raft.Log) error {
 	if r.unsupported || r.file == nil {
 		return nil
 	}
-	recent, added := r.recent, int64(0)
+	added, run := int64(0), int64(0)
 	for _, l := range logs {
 		added += entrySize(l)
-		recent[l.Index%leafEntries] = entrySize(l)
 	}
-	run := int64(0)
-	for _, size := range recent {
+	for _, size := range r.recent {
 		run += size
 	}
 	used, err := boltfile.Used(r.file)
 	if err != nil {
 		// A commit of another goroutine is being written, or the file cannot be
-		// read, which the next read of the log reports.
-		used = r.allocated - logSlack
+		// read, which the next read of the log reports. The pages in use end before
+		// what was allocated for them.
+		used = r.allocated
 	}
-	// The pages in use are copied before they are free, and a run of pages is
-	// followed by what is left of the last one.
-	end := used + 3*added + 2*run + logSlack
+	// The entries are written with the last run of pages before its pages are free, and
+	// both again with the next entry.
+	end := used + 3*added + 2*(run+added) + logSlack
 	if end > r.allocated {
 		if err := allocateBeyond(r.file, used, end-used); errors.Is(err, errors.ErrUnsupported) {
 			r.unsupported = true

@@ -114,8 +114,8 @@ func (g *guardedLog) elect(t *testing.T, times int) {
 }
 
 // Others fill the volume to the last byte right after a command was
-// acknowledged. Members restart and elect leaders many times, whatever the size
-// of the last commands.
+// acknowledged. Members restart and elect leaders many times, after commands of
+// each size.
 func TestElectionsFitOnAFullVolume(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{10, 3000, 200_000, 1 << 20} {

@@ -15,8 +15,8 @@ import (
 
 // The kernel keeps the names of a directory that handles with FOPEN_CACHE_DIR have
 // read, and returns them to later handles with that flag without a request
-// (fs/fuse/readdir.c). It appends an entry that follows the last one it has,
-// whichever handle read it, and uses what it has once a handle has read the end.
+// (fs/fuse/readdir.c). It appends an entry that follows the last one it has
+// from any handle, and uses what it has once a handle has read the end.
 //
 // Invariants:
 //

@@ -10,12 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
-
-// maxMasters is the largest number of masters of a runtime.
-const maxMasters = 3
 
 // formerMasters removes the objects of masters that were stopped because their number
 // was reduced. Their claims remain: they hold a log, and the disks may be used again.
@@ -31,13 +29,13 @@ func (f formerMasters) reconcile(ctx context.Context, want *desired, w *workload
 	if masters == nil {
 		return nil
 	}
-	if masters.ListedInstances() < maxMasters {
+	if masters.ListedInstances() < v1alpha1.MaxMasters {
 		budget := &policyv1.PodDisruptionBudget{}
 		if err := f.remove(ctx, want, masters.Name, budget); err != nil {
 			return err
 		}
 	}
-	for ordinal := int(masters.Replicas); ordinal < maxMasters; ordinal++ {
+	for ordinal := int(masters.Replicas); ordinal < v1alpha1.MaxMasters; ordinal++ {
 		if w.hasPod(plan.RoleMaster, masters.InstanceName(ordinal)) {
 			continue // it may still be needed to be reached
 		}

@@ -11,8 +11,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
-// A store that refuses costs one write of the status and one event, whatever the ids of
-// the requests that workers of earlier versions report.
+// A store that refuses costs one write of the status and one event, also when
+// workers of earlier versions report other request ids.
 func TestRefusingStoreIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	c := start(t)
