@@ -118,22 +118,13 @@ func Restore(e *v1alpha1.EffectiveSpec, of *v1alpha1.JindoRuntime) (*v1alpha1.Ji
 func keepFixed(current v1alpha1.JindoRuntimeSpec, next *v1alpha1.JindoRuntimeSpec) []string {
 	current = *current.DeepCopy()
 	var kept []string
-	keep := func(same bool, format string, args ...any) {
-		if !same {
-			kept = append(kept, fmt.Sprintf(format, args...))
-		}
+	for _, refused := range fixedEdits(current, *next) {
+		kept = append(kept, refused.Field+" is unchanged: "+refused.String())
 	}
-	sameMasters := current.Master.Disabled == next.Master.Disabled
-	keep(equality.Semantic.DeepEqual(current.Master.StorageClassName, next.Master.StorageClassName),
-		"spec.master.storageClassName is unchanged: the masters' volumes already exist")
 	next.Master.StorageClassName, next.Master.Disabled = current.Master.StorageClassName, current.Master.Disabled
-	keep(MasterTier(current) == MasterTier(*next),
-		"spec.tieredstore is unchanged: the masters' volumes, which exist already, are %s", masterVolumes(current))
 	if MasterTier(current) != MasterTier(*next) {
 		next.TieredStore = current.TieredStore
 	}
-	keep(sameMasters && current.Worker.Disabled == next.Worker.Disabled && current.Fuse.Disabled == next.Fuse.Disabled,
-		"disabled is unchanged: adding or removing components is not supported yet")
 	next.Worker.Disabled, next.Fuse.Disabled = current.Worker.Disabled, current.Fuse.Disabled
 	return kept
 }
@@ -150,14 +141,6 @@ func MasterTier(spec v1alpha1.JindoRuntimeSpec) string {
 		}
 	}
 	return ""
-}
-
-// masterVolumes describes the masters' volumes.
-func masterVolumes(spec v1alpha1.JindoRuntimeSpec) string {
-	if tier := MasterTier(spec); tier != "" {
-		return fmt.Sprintf("below %s: write it as the first path of the first level on nodes", tier)
-	}
-	return "of the default storage class: write its name in spec.master.storageClassName before a level on nodes, and create the runtime again"
 }
 
 func replicasOf(masters v1alpha1.JindoCompTemplateSpec) int32 {

@@ -156,7 +156,7 @@ func TestEditsOfTheEffectiveSpec(t *testing.T) {
 			d.Runtime.Spec.TieredStore.Levels = append([]v1alpha1.Level{memory}, d.Runtime.Spec.TieredStore.Levels...)
 		}, ""},
 		{"default network", func(d *Declared) { d.Runtime.Spec.NetworkMode = v1alpha1.ContainerNetworkMode }, ""},
-		{"a component less", func(d *Declared) { d.Runtime.Spec.Fuse.Disabled = true }, "disabled is unchanged"},
+		{"a component less", func(d *Declared) { d.Runtime.Spec.Fuse.Disabled = true }, "spec.fuse.disabled is unchanged: components of an existing runtime cannot be added or removed: delete the JindoRuntime"},
 		{"endpoint", func(d *Declared) { d.Dataset.Spec.SharedOptions["fs.s3.endpoint"] = "http://two" }, ""},
 		{"a mount less", func(d *Declared) { d.Dataset.Spec.Mounts = d.Dataset.Spec.Mounts[:1] }, ""},
 		{"another mount", func(d *Declared) {

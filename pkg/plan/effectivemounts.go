@@ -26,7 +26,7 @@ func keepDataset(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpe
 	}
 	var kept []string
 	spec := &next.Dataset.Spec
-	if !equality.Semantic.DeepEqual(spec.AccessModes, current.Spec.AccessModes) {
+	if !slices.Equal(modes(spec.AccessModes), modes(current.Spec.AccessModes)) {
 		kept = append(kept, "spec.accessModes of the Dataset is unchanged: its PersistentVolume exists already")
 		spec.AccessModes = slices.Clone(current.Spec.AccessModes)
 	}

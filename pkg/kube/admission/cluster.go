@@ -45,7 +45,7 @@ func newCluster(config *rest.Config, namespace string) (*cluster, error) {
 		Scheme: scheme, Mapper: mapper, ReaderFailOnMissingInformer: true,
 		DefaultTransform: cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.PersistentVolumeClaim{}:               {Transform: onlyLabels},
+			&corev1.PersistentVolumeClaim{}:               {Transform: ownerAndRequests},
 			&admissionv1.MutatingWebhookConfiguration{}:   named(names.PodWebhooks),
 			&admissionv1.ValidatingWebhookConfiguration{}: named(names.ValidatingWebhooks),
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{
@@ -77,12 +77,14 @@ func staticMapper(scheme *runtime.Scheme) meta.RESTMapper {
 	return mapper
 }
 
-// onlyLabels removes all fields of a claim except those that identify its owner.
-func onlyLabels(object any) (any, error) {
+// ownerAndRequests removes all fields of a claim except those that identify its owner,
+// and those that a Dataset requests.
+func ownerAndRequests(object any) (any, error) {
 	if claim, is := object.(*corev1.PersistentVolumeClaim); is {
 		kept := &corev1.PersistentVolumeClaim{TypeMeta: claim.TypeMeta}
 		kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = claim.Namespace, claim.Name, claim.UID, claim.ResourceVersion
 		kept.Labels = claim.Labels
+		kept.Spec.AccessModes, kept.Spec.Resources.Requests = claim.Spec.AccessModes, claim.Spec.Resources.Requests
 		return kept, nil
 	}
 	return object, nil

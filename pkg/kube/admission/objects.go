@@ -33,7 +33,7 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 	var errs field.ErrorList
 	var warnings []string
 	if _, dataset := object.(*v1alpha1.Dataset); !dataset { // CheckChange validates Datasets
-		errs, warnings = v1alpha1.Validate(object)
+		errs, warnings = fieldFindings(old, object)
 	}
 	if runtime, is := object.(*v1alpha1.JindoRuntime); is {
 		before, _ := old.(*v1alpha1.JindoRuntime)
@@ -69,6 +69,30 @@ func (s *Server) object(ctx context.Context, r *request) *admissionv1.AdmissionR
 	return &admissionv1.AdmissionResponse{
 		Result: &status, Warnings: warnings, AuditAnnotations: map[string]string{"reason": reason, "message": status.Message},
 	}
+}
+
+// fieldFindings returns the errors and warnings about the fields of a JindoRuntime or
+// DataLoad. Errors that old has too are warnings, so that an unrelated part of an invalid
+// object can be changed; the controllers do not use it either.
+func fieldFindings(old, object client.Object) (field.ErrorList, []string) {
+	errs, warnings := v1alpha1.Validate(object)
+	if old == nil || len(errs) == 0 {
+		return errs, warnings
+	}
+	earlier := map[string]bool{}
+	before, _ := v1alpha1.Validate(old)
+	for _, err := range before {
+		earlier[err.Error()] = true
+	}
+	var added field.ErrorList
+	for _, err := range errs {
+		if earlier[err.Error()] {
+			warnings = append(warnings, err.Error())
+			continue
+		}
+		added = append(added, err)
+	}
+	return added, warnings
 }
 
 // objects decodes the object of a request and the one that it replaces; old is

@@ -9,10 +9,12 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/inject/injecttest"
+	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
 func named(name string) metav1.ObjectMeta {
@@ -58,6 +60,46 @@ func TestReplicas(t *testing.T) {
 	}
 	if s.counted(s.metrics.validations, v1alpha1.JindoRuntimeKind, "refused", "Field") != 10 {
 		t.Error("refusals are not counted")
+	}
+}
+
+// An object that is invalid already can be changed elsewhere.
+func TestUnchangedErrorsAreWarnings(t *testing.T) {
+	s := newTestbed(t)
+	edited := jindoRuntime("hadoop", 2)
+	edited.Spec.Replicas = new(int32(5))
+	response := s.write(v1alpha1.JindoRuntimeKind, jindoRuntime("hadoop", 2), edited)
+	if !response.Allowed || !strings.Contains(strings.Join(response.Warnings, "\n"), "spec.master.replicas") {
+		t.Errorf("allowed %v, warnings %q: %+v", response.Allowed, response.Warnings, response.Result)
+	}
+	if response := s.write(v1alpha1.JindoRuntimeKind, jindoRuntime("hadoop", 2), jindoRuntime("hadoop", 4)); response.Allowed {
+		t.Error("another invalid value is allowed")
+	}
+}
+
+// The cache keeps of claims what edits are compared with.
+func TestCachedClaims(t *testing.T) {
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: named("hadoop")}
+	claim.Labels, claim.Annotations = map[string]string{names.LabelManagedBy: names.ManagedBy}, map[string]string{"large": "x"}
+	claim.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadOnlyMany}
+	claim.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("100Gi")}
+	cached, err := ownerAndRequests(claim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := cached.(*corev1.PersistentVolumeClaim)
+	if len(kept.Annotations) > 0 || kept.Labels[names.LabelManagedBy] == "" {
+		t.Errorf("metadata %+v", kept.ObjectMeta)
+	}
+	s := newTestbed(t, jindoRuntime("hadoop", 1), kept)
+	edited := dataset("hadoop", nil)
+	edited.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "7Ti"}
+	response := s.write(v1alpha1.DatasetKind, dataset("hadoop", nil), edited)
+	if response.Allowed || !strings.Contains(response.Result.Message, "exists already with 100Gi") || response.Result.Reason != metav1.StatusReasonInvalid {
+		t.Errorf("%+v", response)
+	}
+	if response := s.write(v1alpha1.DatasetKind, dataset("hadoop", nil), dataset("hadoop", nil)); !response.Allowed {
+		t.Errorf("%+v", response.Result)
 	}
 }
 

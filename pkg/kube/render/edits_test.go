@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"sigs.k8s.io/yaml"
 
@@ -34,8 +35,6 @@ type sample struct {
 	// Also are other fields that are set with After, because the object is not valid
 	// otherwise.
 	Also map[string]any `json:"also"`
-	// Kept is why an edit is not carried out that only objects of Kubernetes prevent.
-	Kept string `json:"kept"`
 }
 
 // setField sets the field at a path of an object of JSON, in the first item of lists.
@@ -135,8 +134,27 @@ func inUse() plan.Progress {
 	return plan.Progress{Started: true, Mounted: true, Worked: func(string) bool { return true }, Users: func(string) (string, error) { return "", nil }}
 }
 
+// refusalOf returns why the webhook refuses an edit of a pair whose pods and claim exist,
+// and what to do instead; "" if it accepts it.
+func refusalOf(t *testing.T, before, after plan.Declared) string {
+	t.Helper()
+	size, err := v1alpha1.ClaimSize(before.Dataset)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim := &corev1.PersistentVolumeClaimSpec{AccessModes: before.Dataset.Spec.AccessModes}
+	claim.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: size}
+	refused := append(plan.RefusedRuntimeEdits(before.Runtime.Spec, after.Runtime.Spec, true), plan.RefusedDatasetEdits(claim, after.Dataset)...)
+	var reasons []string
+	for _, r := range refused {
+		reasons = append(reasons, r.String())
+	}
+	slices.Sort(reasons)
+	return strings.Join(slices.Compact(reasons), "; ")
+}
+
 // effectOf returns what an edit does: which pods are replaced, that none are, or why it
-// is not carried out.
+// is refused. An edit that the controllers do not carry out must be refused.
 func effectOf(t *testing.T, kind string, s sample) string {
 	t.Helper()
 	before, after := map[string]any{}, map[string]any{s.Field: s.After}
@@ -149,10 +167,12 @@ func effectOf(t *testing.T, kind string, s sample) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, kept, err := plan.Next(current, pairWith(t, kind, after), inUse())
+	edited := pairWith(t, kind, after)
+	next, kept, err := plan.Next(current, edited, inUse())
 	if err != nil {
 		t.Fatal(err)
 	}
+	refused := refusalOf(t, declared, edited)
 	used := inUse()
 	used.Users = func(string) (string, error) { return "pod reader mounts it", nil }
 	_, waits, err := plan.Next(current, pairWith(t, kind, after), used)
@@ -174,11 +194,14 @@ func effectOf(t *testing.T, kind string, s sample) string {
 	case len(kept) > 0 && changed:
 		t.Errorf("%s %s: one edit is both carried out and not: %q", kind, s.Field, kept)
 		return ""
-	case len(kept) > 0:
-		_, reason, _ := strings.Cut(kept[0], ": ")
-		return "**not carried out**: " + reason
-	case s.Kept != "" && len(roles) == 0:
-		return "**not carried out**: " + s.Kept
+	case len(kept) > 0 && refused == "":
+		t.Errorf("%s %s: an edit that is not carried out is accepted: %q", kind, s.Field, kept)
+		return ""
+	case refused != "" && len(roles) > 0:
+		t.Errorf("%s %s: the edit is refused, and would replace %v", kind, s.Field, roles)
+		return ""
+	case refused != "":
+		return "**refused**: " + refused
 	case len(roles) > 0:
 		return "replaces " + strings.Join(roles, ", ")
 	case changed && len(waits) > 0:
@@ -213,12 +236,14 @@ no effect are in [fields](fields.md).
 - **online**: it takes effect without a restart of any pod.
 - **replaces …**: pods of these components are replaced, one at a time, under open
   files ([how](../operations.md#an-edit-replaces-pods)).
-- **not carried out**: the webhook warns, condition ChangeNotApplied gives the reason,
-  and the runtime continues with the previous value.
+- **refused**: the webhook refuses the edit with this reason, once pods or the claim of
+  the Dataset exist. If the webhook was not available, condition ChangeNotApplied gives
+  the reason, the runtime continues with the value in use, and the field may be set to
+  that value.
 `)
 	for _, kind := range []string{v1alpha1.DatasetKind, v1alpha1.JindoRuntimeKind} {
 		fmt.Fprintf(&b, "\n## %s\n\n| field | an edit |\n|---|---|\n", kind)
-		for _, field := range fieldsWithEffect(t, kind) {
+		for _, field := range append(fieldsWithEffect(t, kind), annotationsWithEffect[kind]...) {
 			at := slices.IndexFunc(samples[kind], func(s sample) bool { return s.Title == field || s.Title == "" && s.Field == field })
 			if at < 0 {
 				t.Errorf("%s %s has an effect, and no edit in testdata/edits/edits.yaml", kind, field)
@@ -239,6 +264,11 @@ no effect are in [fields](fields.md).
 	if b.String() != string(want) {
 		t.Errorf("%s does not match what edits do: run go generate ./pkg/kube/render/...", editsFile)
 	}
+}
+
+// annotationsWithEffect are those that the reference of fields does not list.
+var annotationsWithEffect = map[string][]string{
+	v1alpha1.DatasetKind: {"metadata.annotations[" + v1alpha1.PVCStorageAnnotation + "]"},
 }
 
 // fieldsWithEffect returns the fields of a kind that the reference of fields lists with

@@ -38,6 +38,9 @@ const timeout = 3 * time.Second
 // JindoRuntime claims it, and that of [v1alpha1.ValidateUnclaimed] otherwise.
 // Callers validate other kinds themselves.
 //
+// An edit that can never be carried out on what exists is an error, too, with what to do
+// instead.
+//
 // It reads no Secret, so that a service that validates for all namespaces needs no
 // right to: a key that is missing is reported by the conditions of the objects.
 func CheckChange(ctx context.Context, reader client.Reader, old, object client.Object) ([]string, error) {
@@ -60,16 +63,19 @@ func checkChange(ctx context.Context, reader client.Reader, old, object client.O
 		c.before = keysOf(before)
 		c.dataset(ctx, before, o)
 		if before != nil {
-			c.datasetChange(before, o)
+			c.datasetChange(ctx, before, o)
 		}
 	case *v1alpha1.JindoRuntime:
 		before, _ := old.(*v1alpha1.JindoRuntime)
 		c.runtime(ctx, before, o)
 		if before != nil {
-			c.runtimeChange(before, o)
+			c.runtimeChange(ctx, before, o)
 		}
 	case *v1alpha1.DataLoad:
 		c.dataLoad(ctx, o)
+		if before, _ := old.(*v1alpha1.DataLoad); before != nil {
+			c.dataLoadChange(ctx, before, o)
+		}
 	}
 	return c.warnings, c.errs.ToAggregate()
 }

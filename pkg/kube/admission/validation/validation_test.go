@@ -137,12 +137,7 @@ func TestCheck(t *testing.T) {
 		{"quota of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
 			r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: "MEM", Quota: "9Gi"}}
 		}), "", ""},
-		{"directory of the masters of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) {
-			r.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: "SSD", Path: "/mnt/disk1", Quota: "9Gi"}}
-		}), "", "spec.tieredstore: this change"},
 		{"image of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.ImageTag = "v2" }), "", ""},
-		{"network of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.NetworkMode = v1alpha1.HostNetworkMode }), "", ""},
-		{"clean policy of a formed one", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { r.Spec.Fuse.CleanPolicy = v1alpha1.OnDemandCleanPolicy }), "", "spec.fuse.cleanPolicy: the PersistentVolume"},
 		{"fewer workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 2 }), "", "scaling from 3 to 2 workers"},
 		{"more workers", jindo("spark", "", formed), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Replicas = 4 }), "", ""},
 		{"masters of one that is not formed", jindo("spark", ""), jindo("spark", "", func(r *v1alpha1.JindoRuntime) { *r.Spec.Master.Replicas = 1 }), "", ""},
@@ -151,8 +146,6 @@ func TestCheck(t *testing.T) {
 		{"a mount less", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].Path = "/b" }), "", "spec.mounts: mount a at /a is removed when no pod mounts"},
 		{"mounts of one that is not", dataset("d"), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].MountPoint = "oss://other/" }), "", ""},
 		{"a default written out", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.Mounts[0].Path = "/a" }), "", ""},
-		{"claim size of one that is served", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Annotations = map[string]string{v1alpha1.PVCStorageAnnotation: "7Ti"} }), "", "keeps its size"},
-		{"modes", dataset("d", bound), dataset("d", func(d *v1alpha1.Dataset) { d.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{"ReadWriteMany"} }), "", "spec.accessModes: the PersistentVolumeClaim"},
 
 		{"of another runtime", nil, dataset("other", https), "", "a JindoRuntime could not serve this Dataset: spec.mounts[0].mountPoint: Invalid value: \"https://example.com/\": unsupported scheme"},
 		{"of another runtime, changed", dataset("other", https), dataset("other", https, withoutName), "", "a JindoRuntime could not serve this Dataset"},
