@@ -166,8 +166,8 @@ func identityOf(file reader.Backing) (device, inode uint64) {
 	return stat.Dev, stat.Ino
 }
 
-// retire makes later opens of a node look up its name again, which returns another
-// node. Open handles keep reading the registered file.
+// retire ends the use of a registration by later opens. Open handles keep reading the
+// registered file, and later opens look up the name again, which returns another node.
 func (p *passthrough) retire(b *backing, reason string) {
 	p.metrics.retired.WithLabelValues(reason).Inc()
 	if reason == "revoked" {
@@ -184,7 +184,23 @@ func (p *passthrough) retire(b *backing, reason string) {
 	if unused {
 		p.drop(b, idle.id)
 	}
+	if p.inUse(b) {
+		p.renew(b)
+	}
+	p.files.notifier.pages(b.node.id)
+}
+
+// inUse reports whether a handle is open with a registration.
+func (p *passthrough) inUse(b *backing) bool {
+	n, ok := p.files.table.node(b.node.id)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return ok && n.backing != 0 && p.backings[n.backing] == b
+}
+
+// renew makes later opens of a node look up its name again.
+func (p *passthrough) renew(b *backing) {
+	p.files.renewals.began(b.node.path, b.node.id)
 	p.files.table.markStale(b.node.id)
 	p.files.notifier.entry(b.node.path)
-	p.files.notifier.pages(b.node.id)
 }

@@ -101,28 +101,7 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	}
 	ctx, done := f.requests.begin(in.Unique, in.Pid)
 	defer done()
-	version, how := n.version, openInMode
-	if in.Flags&syscall.O_DIRECT != 0 {
-		how = openUnaligned
-	}
-	if n.stale {
-		if f.table.refuseOnce(n.id) {
-			f.notifier.entry(n.path)
-			return estale
-		}
-		// The caller cannot look up the name again, so that it gets the current
-		// version.
-		dir, name := split(n.path)
-		entry, err := f.tree.Load().lookup(ctx, f.source, dir, name)
-		if err == nil && entry.Dir {
-			err = reader.ErrStale
-		}
-		if err != nil {
-			return f.failed("open", n.path, err)
-		}
-		version, how = entry.Version, openDirect
-	}
-	h, err := f.openHandle(ctx, in, n, version, how)
+	h, err := f.openNode(ctx, in, n)
 	if err != nil {
 		return f.failed("open", n.path, err)
 	}
@@ -142,6 +121,36 @@ func (f *fileSystem) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut)
 	return fuse.OK
 }
 
+// openNode opens the version of a node. It fails with reader.ErrStale if that version
+// does not exist any more, except if the kernel cannot look up the name again: then it
+// opens the current version.
+func (f *fileSystem) openNode(ctx context.Context, in *fuse.OpenIn, n node) (*handle, error) {
+	if !n.stale {
+		how := openInMode
+		if in.Flags&syscall.O_DIRECT != 0 {
+			how = openUnaligned
+		}
+		h, err := f.openHandle(ctx, in, n, n.version, how)
+		if !errors.Is(err, reader.ErrStale) {
+			return h, err
+		}
+	}
+	refused := f.table.refuse(n.id)
+	if f.renewals.refuse(ctx, n, refused) {
+		f.notifier.entry(n.path)
+		return nil, fmt.Errorf("open a version that was replaced: %w", reader.ErrStale)
+	}
+	dir, name := split(n.path)
+	entry, err := f.tree.Load().lookup(ctx, f.source, dir, name)
+	if err == nil && entry.Dir {
+		err = reader.ErrStale
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f.openHandle(ctx, in, n, entry.Version, openDirect)
+}
+
 // openHandle opens a handle in the mode of its node.
 func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, version reader.Version, how opening) (*handle, error) {
 	if how == openInMode && n.backing != 0 {
@@ -157,7 +166,6 @@ func (f *fileSystem) openHandle(ctx context.Context, in *fuse.OpenIn, n node, ve
 	file, err := f.source.Open(ctx, version)
 	if errors.Is(err, reader.ErrStale) {
 		f.dropVersion(ctx, n.id, n.path, version)
-		f.table.refuseOnce(n.id)
 	}
 	if err != nil {
 		return nil, err

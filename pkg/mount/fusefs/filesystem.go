@@ -40,6 +40,8 @@ type fileSystem struct {
 	listings *listings
 	// passthrough lets the kernel read sealed files itself.
 	passthrough *passthrough
+	// renewals holds the names whose node was stale until recently.
+	renewals *renewals
 	// immutable is set if the mount has the immutable profile, and nodes holds the
 	// files that the kernel reads without a handle.
 	immutable bool
@@ -71,6 +73,7 @@ func (f *fileSystem) Lookup(_ <-chan struct{}, header *fuse.InHeader, name strin
 	ctx, done := f.requests.begin(header.Unique, header.Pid)
 	defer done()
 	path := join(parent.path, name)
+	f.renewals.looked(path)
 	entry, err := f.tree.Load().lookup(ctx, f.source, parent.path, name)
 	if errors.Is(err, errUnmounted) {
 		f.update(ctx)

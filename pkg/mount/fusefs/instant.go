@@ -103,7 +103,9 @@ func (s *Server) lookupNow(slot *fusefd.Slot, h header, request []byte) (served 
 	if !ok {
 		return false, nil
 	}
-	n := s.files.table.recordLookups(h.unique, []lookup{{path: join(parent.path, string(name)), entry: entry}}, nil)[0]
+	path := join(parent.path, string(name))
+	s.files.renewals.looked(path)
+	n := s.files.table.recordLookups(h.unique, []lookup{{path: path, entry: entry}}, nil)[0]
 	var out fuse.EntryOut
 	s.files.entryOfAge(n, ageOf(entry), &out)
 	reply := slot.ReplyBuffer()[:entryReplySize]

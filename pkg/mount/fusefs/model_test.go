@@ -159,7 +159,7 @@ func releaseStep(id uint64) step {
 func staleStep(id uint64) step {
 	return func(t *table, _ uint64) func(*model) error {
 		t.markStale(id)
-		_ = t.refuseOnce(id)
+		_ = t.refuse(id)
 		return func(*model) error { return nil }
 	}
 }

@@ -59,6 +59,7 @@ const (
 	reasonNoWorker    = "no_worker"
 	reasonWorkerAway  = "worker_away"
 	reasonBeside      = "beside_cached"
+	reasonRenewed     = "renewed"
 	reasonStopping    = "stopping"
 )
 
@@ -191,8 +192,12 @@ func (p *passthrough) prepare(ctx context.Context, n node) uint32 {
 	}
 	reason := p.disabled(time.Now())
 	p.note(reason)
-	if reason == "" && n.opens > 0 {
+	switch {
+	case reason != "":
+	case n.opens > 0:
 		reason = reasonBeside
+	case p.files.renewals.recent(n.path):
+		reason = reasonRenewed
 	}
 	if reason != "" {
 		p.metrics.fallback(reason)
@@ -295,8 +300,13 @@ func (p *passthrough) opened(id uint32) {
 	p.metrics.opens.Inc()
 	p.mu.Lock()
 	b := p.backings[id]
+	retired := b != nil && b.retired
 	p.mu.Unlock()
-	if b != nil {
+	switch {
+	case retired:
+		// It was retired before the handle was in the table.
+		p.renew(b)
+	case b != nil:
 		b.used()
 	}
 }

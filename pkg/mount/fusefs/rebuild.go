@@ -62,7 +62,7 @@ func (t *table) relinkSlot(slot uint32) int {
 	t.seeRecord(r)
 	switch r.kind {
 	case kindNode:
-		t.scanning.noteCachedDir(r)
+		t.scanning.note(r)
 		t.root.nodes++
 		t.root.largest = max(t.root.largest, r.id)
 		return t.relinkPath(r)

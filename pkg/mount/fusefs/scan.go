@@ -31,6 +31,8 @@ type scanState struct {
 	nodes, handles uint64
 	// cachedDirs are the directories with open handles of FOPEN_CACHE_DIR.
 	cachedDirs []uint64
+	// staleFiles are stale nodes, at most maxRenewals.
+	staleFiles []node
 	// unreached is set when an index does not reach a record.
 	unreached bool
 }
@@ -82,10 +84,18 @@ func (s *scanState) removed(r record) {
 	}
 }
 
-// noteCachedDir records a directory of which the kernel may have names.
-func (s *scanState) noteCachedDir(r record) {
-	if r.kind == kindNode && r.state.flags&flagDir != 0 && r.state.x>>openShift > 0 {
-		s.cachedDirs = append(s.cachedDirs, r.id)
+// note records a directory of which the kernel may have names, and a stale node.
+func (s *scanState) note(r record) {
+	switch {
+	case r.kind != kindNode:
+	case r.state.flags&flagDir != 0:
+		if r.state.x>>openShift > 0 {
+			s.cachedDirs = append(s.cachedDirs, r.id)
+		}
+	case r.state.flags&flagStale != 0 && len(s.staleFiles) < maxRenewals:
+		if n, err := r.node(); err == nil {
+			s.staleFiles = append(s.staleFiles, n)
+		}
 	}
 }
 
@@ -112,7 +122,7 @@ func (t *table) scan() {
 	}
 	t.mu.Lock()
 	t.scanned, t.rebuilding = true, false
-	t.cachedDirs = t.scanning.cachedDirs
+	t.cachedDirs, t.staleFiles = t.scanning.cachedDirs, t.scanning.staleFiles
 	close(t.inherited)
 	t.scanning = scanState{}
 	nodes, handles := t.root.nodes, t.root.handles
@@ -179,7 +189,7 @@ func (t *table) scanSlot(slot uint32) {
 		}
 	default:
 		t.scanning.created(r.kind)
-		t.scanning.noteCachedDir(r)
+		t.scanning.note(r)
 		t.scanning.unreached = t.scanning.unreached || !t.reaches(r)
 	}
 	t.scanning.mark(r.slot)

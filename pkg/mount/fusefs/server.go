@@ -108,6 +108,7 @@ func (s *Server) prepare() error {
 	s.files.requests.left = pending
 	s.files.notifier = newNotifier(table, s.log, s.attachment.Notify)
 	s.files.listings = newListings(table, s.files.notifier, s.attachment, config.EntryTTL)
+	s.files.renewals = newRenewals(config.waits.renewal)
 	s.files.passthrough = newPassthrough(config, s.files)
 	s.files.tree.Store(newTree(config.Source.Mounts()))
 	s.protocol = fuse.NewProtocolServer(s.files, s.options())
@@ -210,6 +211,8 @@ func (s *Server) Serve(ctx context.Context) error {
 		helpers.Go(func() { s.announceTakeover(background.Done()) })
 		if s.files.immutable {
 			s.files.table.scans.Go(s.files.repeatStale)
+		} else {
+			helpers.Go(func() { s.files.inheritStale(background) })
 		}
 		if s.files.table.lost {
 			helpers.Go(func() { s.files.forgetLost(background) })

@@ -33,10 +33,7 @@ type node struct {
 	backing uint32
 	// stale is set when the name has another version, or does not exist any more.
 	stale bool
-	// refused is set when an open of a stale node failed with ESTALE, so that the
-	// kernel looks up the name again. When the same node is opened once more, its
-	// name cannot be looked up (the file is bind-mounted), and the open gets the
-	// current version.
+	// refused is set when an open of a stale node failed with ESTALE; see renewals.
 	refused bool
 }
 
@@ -82,6 +79,9 @@ type table struct {
 	// cachedDirs are the directories whose names the kernel may have from handles of a
 	// predecessor. They do not change after inherited was closed, at the end of the scan.
 	cachedDirs []uint64
+	// staleFiles are stale nodes that the kernel has from a predecessor, at most
+	// maxRenewals. They do not change after inherited was closed.
+	staleFiles []node
 	inherited  chan struct{}
 	// scanDone is signalled when scanned or closed becomes true. waiting is the
 	// number of requests that wait for it.
@@ -350,22 +350,22 @@ func (t *table) setStale(r record, n node) {
 	t.commit()
 }
 
-// refuseOnce reports whether the open of a stale node must fail with ESTALE. It
-// returns true once for each node.
-func (t *table) refuseOnce(id uint64) bool {
+// refuse records that the open of a stale node may fail with ESTALE, and reports
+// whether that was recorded before.
+func (t *table) refuse(id uint64) (before bool) {
 	if !t.lockForChange() {
 		return false
 	}
 	defer t.mu.Unlock()
 	r, n, ok := t.nodeRecord(id)
 	if !ok || !n.stale || n.refused {
-		return false
+		return ok && n.refused
 	}
 	n.refused = true
 	t.begin()
 	t.setState(&r, n.state(r.state, 0))
 	t.commit()
-	return true
+	return false
 }
 
 // markDeleted records that a name does not exist any more, and returns its last

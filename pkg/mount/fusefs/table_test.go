@@ -129,16 +129,18 @@ func TestNodeOfAName(t *testing.T) {
 	}
 }
 
-func TestOpenIsRefusedOnce(t *testing.T) {
+func TestRefusedOpenIsRecorded(t *testing.T) {
 	table := reopen(t, t.TempDir(), nil, &counter{})
 	defer func() { _ = table.close() }()
 	n := table.recordLookups(1, []lookup{file("/f", "one", 5)}, nil)[0]
-	if table.refuseOnce(n.id) {
-		t.Error("a node that is not stale was refused")
+	for range 2 {
+		if table.refuse(n.id) {
+			t.Error("a node that is not stale was refused")
+		}
 	}
 	table.markStale(n.id)
-	if !table.refuseOnce(n.id) || table.refuseOnce(n.id) {
-		t.Error("a stale node must be refused once")
+	if table.refuse(n.id) || !table.refuse(n.id) {
+		t.Error("the first refusal of a stale node must be recorded")
 	}
 	if again := table.recordLookups(2, []lookup{file("/f", "one", 5)}, nil)[0]; again.id == n.id {
 		t.Error("a lookup returned a stale node")
