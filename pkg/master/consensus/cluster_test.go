@@ -98,6 +98,13 @@ func (j *journal) Restore(r io.Reader) error {
 	return nil
 }
 
+func (j *journal) BeginEpoch(index uint64) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.index = index
+	return nil
+}
+
 type journalSnapshot []string
 
 func (s journalSnapshot) WriteTo(w io.Writer) (int64, error) {
@@ -185,6 +192,7 @@ func (c *cluster) tryStart(i int) (*member, error) {
 	m := &member{state: &journal{old: c.old[i]}, fatal: make(chan error, 1), ran: make(chan error, 1)}
 	config := c.config(i)
 	config.Fatal = func(err error) { m.fatal <- err }
+	config.NewState = func() (StateMachine, error) { return &journal{old: c.old[i]}, nil }
 	node, err := Open(config, m.state)
 	if err != nil {
 		return nil, err

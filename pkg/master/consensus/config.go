@@ -33,6 +33,10 @@ type StateMachine interface {
 	// io.EOF; after an error the old state remains. An error may wrap
 	// ErrNewerFormat.
 	Restore(r io.Reader) error
+	// BeginEpoch makes the state the one after the entry at an index, which begins an
+	// epoch of the cluster. Entries that led to states which clients have seen may be
+	// lost: what clients compare with what they have must be newer than all of it.
+	BeginEpoch(index uint64) error
 }
 
 // Snapshot is an immutable view of a StateMachine. WriteTo may run while
@@ -96,6 +100,9 @@ type Config struct {
 	// 1 when 0. See Node.Format.
 	Format uint32
 	Peers  Peers
+	// NewState returns an empty state machine, for Node.Recover and Node.Restore, which
+	// return an error without it.
+	NewState func() (StateMachine, error)
 	// Logger may be nil.
 	Logger *slog.Logger
 	// Registry registers the metrics. It may be nil.

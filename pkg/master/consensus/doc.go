@@ -26,6 +26,9 @@
 //     two changes take. Members that the topology does not list any more are removed
 //     one at a time by a leader that it lists, none of which a majority needs; see
 //     reconcile and AddMember.
+//   - A cluster that has lost its majority is recovered from one member on request
+//     only, in the next epoch of the cluster. Members of an earlier epoch neither vote
+//     in it nor are counted; see epoch.go and Offline.
 //   - Data is checksummed. Every log entry, every value that Raft keeps beside
 //     the log and every snapshot carries a crc32c, which is verified when it is
 //     read from disk and when it is applied. Data that fails verification is
@@ -66,6 +69,7 @@
 //	reserve                space for a full disk; see space
 //	member/retired         this id was replaced: the next start generates another
 //	member.new/            a directory that is being created
+//	member.former/         a directory that is being replaced; see exchangeRecord
 //	aside-<id>/            a directory that was moved away, with the reason in
 //	                       why.txt; the newest three are kept
 //	aside-snapshot-<id>/   the same for a snapshot
@@ -79,6 +83,8 @@
 // peerwatch.go exchanges what members remember of each other, which proof.go and
 // memory.go use. memberdir.go proves a directory: tail.go says what it must hold,
 // logproof.go and snapshotproof.go read what it holds, rejoin.go replaces it. disk.go and checksum.go verify what is read later.
+// offline.go makes the directory of a member that does not run that of a new cluster,
+// exchange.go puts it in place, and recover.go does both on request.
 // Broken variants for the directed tests are in mutant.go, under a build tag.
 //
 // Not provided: reads by followers, and leader leases for reads.

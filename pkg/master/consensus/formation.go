@@ -41,8 +41,12 @@ const (
 // Run makes this member part of a cluster: it continues with the one on its
 // disk, forms one, or joins one. It then maintains the membership until ctx is
 // done, and returns nil. While the member is in no cluster, because it cannot enter
-// one or was removed, Run retries, and Reason returns the cause.
+// one or was removed, Run retries, and Reason returns the cause. It also returns when
+// Recover or Restore has stopped this member, after they have changed its directory.
 func (n *Node) Run(ctx context.Context) error {
+	// The process ends when Run returns, and must not do so during a recovery.
+	defer n.recovery.Unlock()
+	defer n.recovery.Lock()
 	for removed := false; ; {
 		for removed || !n.voter() {
 			err := n.joinOrForm(ctx)

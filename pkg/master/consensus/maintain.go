@@ -76,8 +76,14 @@ func (n *Node) retire(reason string) error {
 }
 
 // markRetired makes durable that this member's id must not be used by another
-// process.
+// process. It returns an error when the member has stopped: its directory may be that of
+// another member then; see offline.
 func (n *Node) markRetired(reason error) error {
+	n.stopLock.Lock()
+	defer n.stopLock.Unlock()
+	if n.closing.Load() {
+		return errStopped
+	}
 	if marked, err := exists(n.dir.retired()); err == nil && marked {
 		return nil
 	}

@@ -232,40 +232,54 @@ func (d memberDir) create(name, clusterID, id string) (provenDir, error) {
 	if err := created.check(name, clusterID); err != nil {
 		return provenDir{}, err
 	}
-	unfinished := memberDir{d.unfinished()}
-	if err := errors.Join(os.RemoveAll(unfinished.dir), os.MkdirAll(unfinished.dir, 0o700)); err != nil {
+	if err := d.prepareNew(created, tailRecord{}, nil); err != nil {
 		return provenDir{}, fmt.Errorf("create member directory: %w", err)
-	}
-	store, err := openDisk(filepath.Join(unfinished.dir, filepath.Base(d.log())))
-	if err != nil {
-		return provenDir{}, err
-	}
-	if err := store.Close(); err != nil {
-		return provenDir{}, fmt.Errorf("create log: %w", err)
-	}
-	if err := createTail(filepath.Join(unfinished.dir, filepath.Base(d.tail())), id, tailRecord{}); err != nil {
-		return provenDir{}, err
-	}
-	if err := d.writeIdentity(filepath.Join(unfinished.dir, filepath.Base(d.identity())), created); err != nil {
-		return provenDir{}, err
 	}
 	// An older program may have left an empty directory.
 	if err := os.Remove(d.member()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return provenDir{}, fmt.Errorf("create member directory: %w", err)
 	}
-	if err := os.Rename(unfinished.dir, d.member()); err != nil {
+	if err := os.Rename(d.unfinished(), d.member()); err != nil {
 		return provenDir{}, fmt.Errorf("create member directory: %w", err)
 	}
 	return provenDir{identity: created}, atomicfile.SyncDir(d.dir)
 }
 
+// prepareNew creates the directory of a new member aside. fill adds to it what the
+// record says that it holds; nil adds nothing.
+func (d memberDir) prepareNew(created identity, record tailRecord, fill func(dir string, log disk) error) error {
+	dir := d.unfinished()
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o700)); err != nil {
+		return err
+	}
+	store, err := openDisk(filepath.Join(dir, filepath.Base(d.log())))
+	if err != nil {
+		return err
+	}
+	if fill != nil {
+		err = fill(dir, store)
+	}
+	if err := errors.Join(err, store.Close()); err != nil {
+		return err
+	}
+	if err := createTail(filepath.Join(dir, filepath.Base(d.tail())), created.ID, record); err != nil {
+		return err
+	}
+	return d.writeIdentity(filepath.Join(dir, filepath.Base(d.identity())), created)
+}
+
 // setAside moves a member's directory away and keeps it for inspection. Its id is
 // not used again.
 func (d memberDir) setAside(id, why string) error {
+	return d.moveAside(d.member(), asideName(id), why)
+}
+
+// asideName returns the name of the directory of a member that was moved away.
+func asideName(id string) string {
 	if id == "" || strings.ContainsAny(id, "/\x00") || len(id) > maxName {
 		id = "unknown"
 	}
-	return d.moveAside(d.member(), asidePrefix+id, why)
+	return asidePrefix + id
 }
 
 // moveAside renames a directory to a name that is free, records why, and removes

@@ -81,8 +81,12 @@ type Node struct {
 	// background are the goroutines of this package.
 	background sync.WaitGroup
 	// closing is set when the shutdown begins, refusing when leadership has been
-	// handed over, or could not be: commands are refused from then on.
+	// handed over, or could not be: commands are refused from then on. stopLock is held
+	// while the directory is marked as retired, which a closing member must not do, and
+	// recovery while a member that was stopped changes its directory; see offline.
 	closing  atomic.Bool
+	stopLock sync.Mutex
+	recovery sync.Mutex
 	refusing atomic.Bool
 	failed   atomic.Bool
 	// stopped is closed, and running done, when the node stops.
@@ -137,6 +141,9 @@ func Open(config Config, state StateMachine) (*Node, error) {
 func (n *Node) open(state StateMachine) error {
 	var err error
 	if n.lock, err = lockDir(n.config.DataDir); err != nil {
+		return err
+	}
+	if err := n.dir.finishExchange(); err != nil {
 		return err
 	}
 	if err := n.openTopology(); err != nil {

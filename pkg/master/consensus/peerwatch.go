@@ -161,7 +161,7 @@ func (n *Node) exchange(ctx context.Context, peer topology.Member, record bool) 
 	if err == nil && (response.GetName() != peer.Name || response.GetClusterId() != n.config.ClusterID) {
 		response, record = nil, false // another cluster; see Node.describeOthers
 	}
-	if err != nil {
+	if err != nil || response != nil && !n.sameEpoch(peer.Name, response.GetTerm(), response.GetHasState()) {
 		response = nil
 	}
 	n.peers.record(peer.Name, response)
@@ -211,7 +211,8 @@ func (n *Node) Format() uint32 { return n.memory.formats(n.servers(), n.id, n.co
 // remember handles the part of a Describe request that describes the caller.
 func (n *Node) remember(request *masterv1.DescribeRequest, response *masterv1.DescribeResponse) {
 	id := raft.ServerID(request.GetMemberId())
-	if id == "" {
+	last := request.GetCaller().GetLastTerm()
+	if id == "" || n.closing.Load() || !n.sameEpoch(nameOf(string(id)), last, last > 0) {
 		return
 	}
 	if r, ok := n.memory.of(id); ok {

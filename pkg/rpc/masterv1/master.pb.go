@@ -2431,6 +2431,219 @@ func (x *ChecksumsResponse) GetDigests() []*Digest {
 	return nil
 }
 
+type RecoverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// confirm: recover. Otherwise the response only says what would happen.
+	Confirm       bool `protobuf:"varint,1,opt,name=confirm,proto3" json:"confirm,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecoverRequest) Reset() {
+	*x = RecoverRequest{}
+	mi := &file_masterv1_master_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverRequest) ProtoMessage() {}
+
+func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverRequest.ProtoReflect.Descriptor instead.
+func (*RecoverRequest) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *RecoverRequest) GetConfirm() bool {
+	if x != nil {
+		return x.Confirm
+	}
+	return false
+}
+
+type RecoverResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// member_id is the id of the member whose disk is continued. It is replaced by
+	// a new one.
+	MemberId string `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	// last_term and last_index are those of the last entry that is kept.
+	LastTerm  uint64 `protobuf:"varint,2,opt,name=last_term,json=lastTerm,proto3" json:"last_term,omitempty"`
+	LastIndex uint64 `protobuf:"varint,3,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	// epoch is that of the cluster after the recovery.
+	Epoch uint64 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// lost are the other members: their disks are not used again.
+	Lost          []*LostMember `protobuf:"bytes,5,rep,name=lost,proto3" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecoverResponse) Reset() {
+	*x = RecoverResponse{}
+	mi := &file_masterv1_master_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverResponse) ProtoMessage() {}
+
+func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverResponse.ProtoReflect.Descriptor instead.
+func (*RecoverResponse) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *RecoverResponse) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *RecoverResponse) GetLastTerm() uint64 {
+	if x != nil {
+		return x.LastTerm
+	}
+	return 0
+}
+
+func (x *RecoverResponse) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *RecoverResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *RecoverResponse) GetLost() []*LostMember {
+	if x != nil {
+		return x.Lost
+	}
+	return nil
+}
+
+type LostMember struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	MemberId string                 `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	Voter    bool                   `protobuf:"varint,3,opt,name=voter,proto3" json:"voter,omitempty"`
+	// last_term and last_index are the last entry that the recovered member
+	// remembers of its log; 0 when it remembers nothing.
+	LastTerm  uint64 `protobuf:"varint,4,opt,name=last_term,json=lastTerm,proto3" json:"last_term,omitempty"`
+	LastIndex uint64 `protobuf:"varint,5,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	// responds: a process with its disk runs.
+	Responds      bool `protobuf:"varint,6,opt,name=responds,proto3" json:"responds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LostMember) Reset() {
+	*x = LostMember{}
+	mi := &file_masterv1_master_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LostMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LostMember) ProtoMessage() {}
+
+func (x *LostMember) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LostMember.ProtoReflect.Descriptor instead.
+func (*LostMember) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *LostMember) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LostMember) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *LostMember) GetVoter() bool {
+	if x != nil {
+		return x.Voter
+	}
+	return false
+}
+
+func (x *LostMember) GetLastTerm() uint64 {
+	if x != nil {
+		return x.LastTerm
+	}
+	return 0
+}
+
+func (x *LostMember) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *LostMember) GetResponds() bool {
+	if x != nil {
+		return x.Responds
+	}
+	return false
+}
+
 var File_masterv1_master_proto protoreflect.FileDescriptor
 
 const file_masterv1_master_proto_rawDesc = "" +
@@ -2609,7 +2822,25 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x12\n" +
 	"\x04last\x18\x04 \x01(\x04R\x04last\x12\x1a\n" +
 	"\bchecksum\x18\x05 \x01(\tR\bchecksum\x121\n" +
-	"\adigests\x18\x06 \x03(\v2\x17.jindo.master.v1.DigestR\adigests2\x91\x06\n" +
+	"\adigests\x18\x06 \x03(\v2\x17.jindo.master.v1.DigestR\adigests\"*\n" +
+	"\x0eRecoverRequest\x12\x18\n" +
+	"\aconfirm\x18\x01 \x01(\bR\aconfirm\"\xb1\x01\n" +
+	"\x0fRecoverResponse\x12\x1b\n" +
+	"\tmember_id\x18\x01 \x01(\tR\bmemberId\x12\x1b\n" +
+	"\tlast_term\x18\x02 \x01(\x04R\blastTerm\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x03 \x01(\x04R\tlastIndex\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\x12/\n" +
+	"\x04lost\x18\x05 \x03(\v2\x1b.jindo.master.v1.LostMemberR\x04lost\"\xab\x01\n" +
+	"\n" +
+	"LostMember\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
+	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x14\n" +
+	"\x05voter\x18\x03 \x01(\bR\x05voter\x12\x1b\n" +
+	"\tlast_term\x18\x04 \x01(\x04R\blastTerm\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x05 \x01(\x04R\tlastIndex\x12\x1a\n" +
+	"\bresponds\x18\x06 \x01(\bR\bresponds2\x91\x06\n" +
 	"\fCoordination\x12X\n" +
 	"\vOpenSession\x12#.jindo.master.v1.OpenSessionRequest\x1a$.jindo.master.v1.OpenSessionResponse\x12R\n" +
 	"\tKeepAlive\x12!.jindo.master.v1.KeepAliveRequest\x1a\".jindo.master.v1.KeepAliveResponse\x12a\n" +
@@ -2622,7 +2853,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\aGetView\x12\x1f.jindo.master.v1.GetViewRequest\x1a .jindo.master.v1.GetViewResponse\x12X\n" +
 	"\vListWorkers\x12#.jindo.master.v1.ListWorkersRequest\x1a$.jindo.master.v1.ListWorkersResponse2]\n" +
 	"\aReports\x12R\n" +
-	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\x83\x04\n" +
+	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\xd1\x04\n" +
 	"\x06Member\x12I\n" +
 	"\x06Status\x12\x1e.jindo.master.v1.StatusRequest\x1a\x1f.jindo.master.v1.StatusResponse\x12m\n" +
 	"\x12TransferLeadership\x12*.jindo.master.v1.TransferLeadershipRequest\x1a+.jindo.master.v1.TransferLeadershipResponse\x12O\n" +
@@ -2630,7 +2861,8 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x04Join\x12\x1c.jindo.master.v1.JoinRequest\x1a\x1d.jindo.master.v1.JoinResponse\x12U\n" +
 	"\n" +
 	"RemovePeer\x12\".jindo.master.v1.RemovePeerRequest\x1a#.jindo.master.v1.RemovePeerResponse\x12R\n" +
-	"\tChecksums\x12!.jindo.master.v1.ChecksumsRequest\x1a\".jindo.master.v1.ChecksumsResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
+	"\tChecksums\x12!.jindo.master.v1.ChecksumsRequest\x1a\".jindo.master.v1.ChecksumsResponse\x12L\n" +
+	"\aRecover\x12\x1f.jindo.master.v1.RecoverRequest\x1a .jindo.master.v1.RecoverResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
 
 var (
 	file_masterv1_master_proto_rawDescOnce sync.Once
@@ -2644,7 +2876,7 @@ func file_masterv1_master_proto_rawDescGZIP() []byte {
 	return file_masterv1_master_proto_rawDescData
 }
 
-var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_masterv1_master_proto_goTypes = []any{
 	(*RequestId)(nil),                  // 0: jindo.master.v1.RequestId
 	(*NotLeader)(nil),                  // 1: jindo.master.v1.NotLeader
@@ -2684,81 +2916,87 @@ var file_masterv1_master_proto_goTypes = []any{
 	(*RemovePeerResponse)(nil),         // 35: jindo.master.v1.RemovePeerResponse
 	(*ChecksumsRequest)(nil),           // 36: jindo.master.v1.ChecksumsRequest
 	(*ChecksumsResponse)(nil),          // 37: jindo.master.v1.ChecksumsResponse
-	(*durationpb.Duration)(nil),        // 38: google.protobuf.Duration
-	(*commonv1.RingMember)(nil),        // 39: jindo.common.v1.RingMember
-	(*commonv1.ClusterView)(nil),       // 40: jindo.common.v1.ClusterView
-	(*commonv1.Mount)(nil),             // 41: jindo.common.v1.Mount
-	(*commonv1.WorkerReport)(nil),      // 42: jindo.common.v1.WorkerReport
-	(*timestamppb.Timestamp)(nil),      // 43: google.protobuf.Timestamp
+	(*RecoverRequest)(nil),             // 38: jindo.master.v1.RecoverRequest
+	(*RecoverResponse)(nil),            // 39: jindo.master.v1.RecoverResponse
+	(*LostMember)(nil),                 // 40: jindo.master.v1.LostMember
+	(*durationpb.Duration)(nil),        // 41: google.protobuf.Duration
+	(*commonv1.RingMember)(nil),        // 42: jindo.common.v1.RingMember
+	(*commonv1.ClusterView)(nil),       // 43: jindo.common.v1.ClusterView
+	(*commonv1.Mount)(nil),             // 44: jindo.common.v1.Mount
+	(*commonv1.WorkerReport)(nil),      // 45: jindo.common.v1.WorkerReport
+	(*timestamppb.Timestamp)(nil),      // 46: google.protobuf.Timestamp
 }
 var file_masterv1_master_proto_depIdxs = []int32{
-	38, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
-	38, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
-	38, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
+	41, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
+	41, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
+	41, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
 	0,  // 3: jindo.master.v1.RegisterWorkerRequest.request:type_name -> jindo.master.v1.RequestId
-	39, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
-	40, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
+	42, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
+	43, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
 	0,  // 6: jindo.master.v1.RemoveWorkerRequest.request:type_name -> jindo.master.v1.RequestId
 	0,  // 7: jindo.master.v1.MountRequest.request:type_name -> jindo.master.v1.RequestId
-	41, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
-	41, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
+	44, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
+	44, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
 	0,  // 10: jindo.master.v1.UnmountRequest.request:type_name -> jindo.master.v1.RequestId
 	0,  // 11: jindo.master.v1.InvalidateRequest.request:type_name -> jindo.master.v1.RequestId
-	40, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	43, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
 	20, // 13: jindo.master.v1.ListWorkersResponse.workers:type_name -> jindo.master.v1.WorkerState
-	39, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
-	42, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
-	43, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
-	42, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
-	43, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	42, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
+	45, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
+	46, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
+	45, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
+	46, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
 	25, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
-	38, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
-	38, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
+	41, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	41, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
 	26, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
-	43, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	43, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
-	38, // 25: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
-	38, // 26: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
+	46, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	46, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
+	41, // 25: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
+	41, // 26: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
 	30, // 27: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
 	30, // 28: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
 	26, // 29: jindo.master.v1.ChecksumsResponse.digests:type_name -> jindo.master.v1.Digest
-	2,  // 30: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
-	4,  // 31: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
-	6,  // 32: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
-	8,  // 33: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
-	10, // 34: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
-	12, // 35: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
-	14, // 36: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
-	16, // 37: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
-	18, // 38: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
-	21, // 39: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
-	23, // 40: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
-	27, // 41: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
-	29, // 42: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
-	32, // 43: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
-	34, // 44: jindo.master.v1.Member.RemovePeer:input_type -> jindo.master.v1.RemovePeerRequest
-	36, // 45: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
-	3,  // 46: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
-	5,  // 47: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
-	7,  // 48: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
-	9,  // 49: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
-	11, // 50: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
-	13, // 51: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
-	15, // 52: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
-	17, // 53: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
-	19, // 54: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
-	22, // 55: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
-	24, // 56: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
-	28, // 57: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
-	31, // 58: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
-	33, // 59: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
-	35, // 60: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
-	37, // 61: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
-	46, // [46:62] is the sub-list for method output_type
-	30, // [30:46] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	40, // 30: jindo.master.v1.RecoverResponse.lost:type_name -> jindo.master.v1.LostMember
+	2,  // 31: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
+	4,  // 32: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
+	6,  // 33: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
+	8,  // 34: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
+	10, // 35: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
+	12, // 36: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
+	14, // 37: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
+	16, // 38: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
+	18, // 39: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
+	21, // 40: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
+	23, // 41: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
+	27, // 42: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
+	29, // 43: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
+	32, // 44: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
+	34, // 45: jindo.master.v1.Member.RemovePeer:input_type -> jindo.master.v1.RemovePeerRequest
+	36, // 46: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
+	38, // 47: jindo.master.v1.Member.Recover:input_type -> jindo.master.v1.RecoverRequest
+	3,  // 48: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
+	5,  // 49: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
+	7,  // 50: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
+	9,  // 51: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
+	11, // 52: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
+	13, // 53: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
+	15, // 54: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
+	17, // 55: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
+	19, // 56: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
+	22, // 57: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
+	24, // 58: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
+	28, // 59: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
+	31, // 60: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
+	33, // 61: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
+	35, // 62: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
+	37, // 63: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
+	39, // 64: jindo.master.v1.Member.Recover:output_type -> jindo.master.v1.RecoverResponse
+	48, // [48:65] is the sub-list for method output_type
+	31, // [31:48] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_masterv1_master_proto_init() }
@@ -2772,7 +3010,7 @@ func file_masterv1_master_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_masterv1_master_proto_rawDesc), len(file_masterv1_master_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   38,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

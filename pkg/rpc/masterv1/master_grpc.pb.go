@@ -566,6 +566,7 @@ const (
 	Member_Join_FullMethodName               = "/jindo.master.v1.Member/Join"
 	Member_RemovePeer_FullMethodName         = "/jindo.master.v1.Member/RemovePeer"
 	Member_Checksums_FullMethodName          = "/jindo.master.v1.Member/Checksums"
+	Member_Recover_FullMethodName            = "/jindo.master.v1.Member/Recover"
 )
 
 // MemberClient is the client API for Member service.
@@ -588,6 +589,9 @@ type MemberClient interface {
 	// Checksums returns checksums of this member's log and the digests of its
 	// state, to be compared with those of the other members.
 	Checksums(ctx context.Context, in *ChecksumsRequest, opts ...grpc.CallOption) (*ChecksumsResponse, error)
+	// Recover makes this member the only one of its cluster, in the next epoch, when
+	// a majority of the members is lost. The process then ends.
+	Recover(ctx context.Context, in *RecoverRequest, opts ...grpc.CallOption) (*RecoverResponse, error)
 }
 
 type memberClient struct {
@@ -658,6 +662,16 @@ func (c *memberClient) Checksums(ctx context.Context, in *ChecksumsRequest, opts
 	return out, nil
 }
 
+func (c *memberClient) Recover(ctx context.Context, in *RecoverRequest, opts ...grpc.CallOption) (*RecoverResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecoverResponse)
+	err := c.cc.Invoke(ctx, Member_Recover_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MemberServer is the server API for Member service.
 // All implementations must embed UnimplementedMemberServer
 // for forward compatibility.
@@ -678,6 +692,9 @@ type MemberServer interface {
 	// Checksums returns checksums of this member's log and the digests of its
 	// state, to be compared with those of the other members.
 	Checksums(context.Context, *ChecksumsRequest) (*ChecksumsResponse, error)
+	// Recover makes this member the only one of its cluster, in the next epoch, when
+	// a majority of the members is lost. The process then ends.
+	Recover(context.Context, *RecoverRequest) (*RecoverResponse, error)
 	mustEmbedUnimplementedMemberServer()
 }
 
@@ -705,6 +722,9 @@ func (UnimplementedMemberServer) RemovePeer(context.Context, *RemovePeerRequest)
 }
 func (UnimplementedMemberServer) Checksums(context.Context, *ChecksumsRequest) (*ChecksumsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Checksums not implemented")
+}
+func (UnimplementedMemberServer) Recover(context.Context, *RecoverRequest) (*RecoverResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Recover not implemented")
 }
 func (UnimplementedMemberServer) mustEmbedUnimplementedMemberServer() {}
 func (UnimplementedMemberServer) testEmbeddedByValue()                {}
@@ -835,6 +855,24 @@ func _Member_Checksums_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Member_Recover_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecoverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MemberServer).Recover(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Member_Recover_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MemberServer).Recover(ctx, req.(*RecoverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Member_ServiceDesc is the grpc.ServiceDesc for Member service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -865,6 +903,10 @@ var Member_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Checksums",
 			Handler:    _Member_Checksums_Handler,
+		},
+		{
+			MethodName: "Recover",
+			Handler:    _Member_Recover_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

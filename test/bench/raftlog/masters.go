@@ -197,6 +197,8 @@ func (s *masterState) Snapshot() consensus.Snapshot {
 
 func (s *masterState) Restore(r io.Reader) error { return s.readFrom(r) }
 
+func (*masterState) BeginEpoch(uint64) error { return nil }
+
 type masterSnapshot struct{ counter }
 
 func (s *masterSnapshot) WriteTo(w io.Writer) (int64, error) { return s.writeTo(w) }
