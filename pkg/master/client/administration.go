@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
@@ -32,6 +33,28 @@ func (c *Client) RemovePeer(ctx context.Context, member string) (string, error) 
 		return "", fmt.Errorf("remove a member: %w", err)
 	}
 	return response.GetMemberId(), nil
+}
+
+// recoverTimeout bounds a recovery, in which a master reads its whole disk.
+const recoverTimeout = 2 * time.Minute
+
+// Recover describes the recovery of the cluster from the named master, and, if confirm
+// is set, makes it recover; see masterv1. Without a deadline in ctx, it takes at most
+// two minutes.
+func (c *Client) Recover(ctx context.Context, master string, confirm bool) (*masterv1.RecoverResponse, error) {
+	m, err := c.members.named(master)
+	if err != nil {
+		return nil, fmt.Errorf("recover: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	defer cancel()
+	mtls.Reconnect(m.conn)
+	response, err := masterv1.NewMemberClient(m.conn).Recover(ctx, &masterv1.RecoverRequest{Confirm: confirm})
+	if err != nil {
+		s := status.Convert(err)
+		return nil, fmt.Errorf("recover from %s: %w", master, &RefusedError{Code: s.Code(), Message: s.Message()})
+	}
+	return response, nil
 }
 
 // Verification compares the members with each other.

@@ -57,8 +57,8 @@ func (c *Client) command(ctx context.Context, send func(ctx context.Context, con
 }
 
 // finish updates the session with the outcome of a command. It returns true
-// when nothing was executed because the session had ended, and the command must
-// be sent again under another id.
+// when nothing was executed because the session had ended, or is not that of the
+// masters, and the command must be sent again under another id.
 func (c *Client) finish(e outcome) (bool, error) {
 	s := &c.session
 	switch {
@@ -84,9 +84,10 @@ func (c *Client) finish(e outcome) (bool, error) {
 		return false, fmt.Errorf("%w: %s", ErrUnknownOutcome, e.refusal.Message)
 	}
 	s.abandon()
-	// Any reason other than an unknown session means that the session is out of
-	// step, which is a bug.
-	return e.refusal.Reason == reasonUnknownSession, e.refusal
+	// Earlier requests are missing when the masters were recovered without the last
+	// changes. Any other reason than these two means that the session is out of step,
+	// which is a bug.
+	return e.refusal.Reason == reasonUnknownSession || e.refusal.Reason == reasonGap, e.refusal
 }
 
 // abandon makes the next command open another session, which ends this one.

@@ -37,6 +37,18 @@ func (m *members) all() []*member {
 	return m.list
 }
 
+// named returns the master with a name.
+func (m *members) named(name string) (*member, error) {
+	var names []string
+	for _, member := range m.all() {
+		if member.Name == name {
+			return member, nil
+		}
+		names = append(names, member.Name)
+	}
+	return nil, fmt.Errorf("%s is not a master of this runtime: the masters are %v", name, names)
+}
+
 // replace sets the list to what next returns, and closes the connections of masters
 // that it leaves out.
 func (m *members) replace(next func(list []*member) ([]*member, error)) error {

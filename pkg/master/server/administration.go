@@ -35,6 +35,18 @@ func (s *Server) Checksums(ctx context.Context, r *masterv1.ChecksumsRequest) (*
 	return response, nil
 }
 
+// Recover implements masterv1.MemberServer.
+func (s *Server) Recover(ctx context.Context, r *masterv1.RecoverRequest) (*masterv1.RecoverResponse, error) {
+	if r.GetConfirm() {
+		s.config.Logger.Warn("a recovery from this master is requested", "peer", caller(ctx).String())
+	}
+	response, err := s.config.Consensus.Recover(ctx, r.GetConfirm())
+	if err != nil {
+		return nil, memberFailure(err)
+	}
+	return response, nil
+}
+
 // digests returns those of the state at recent indexes, newest first.
 func (s *Server) digests() []*masterv1.Digest {
 	var all []*masterv1.Digest

@@ -36,6 +36,7 @@ type Consensus interface {
 	Transfer(ctx context.Context, to string) (string, error)
 	Describe(request *masterv1.DescribeRequest) *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
+	Recover(ctx context.Context, confirm bool) (*masterv1.RecoverResponse, error)
 	RemoveMember(ctx context.Context, member string) (string, error)
 	// Checksums fills the response of the call of that name, except the digests.
 	Checksums(ctx context.Context, first, last uint64) (*masterv1.ChecksumsResponse, error)

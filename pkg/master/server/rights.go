@@ -34,6 +34,7 @@ func Rights() mtls.Rights {
 		masterv1.Member_Describe_FullMethodName:           {mtls.Master},
 		masterv1.Member_Join_FullMethodName:               {mtls.Master},
 		masterv1.Member_RemovePeer_FullMethodName:         commanders,
+		masterv1.Member_Recover_FullMethodName:            commanders,
 		masterv1.Member_Checksums_FullMethodName:          commanders,
 
 		grpc_health_v1.Health_Check_FullMethodName: allRoles,

@@ -40,6 +40,7 @@ func granted() map[string][]mtls.Role {
 		member + "Describe":           {m},
 		member + "Join":               {m},
 		member + "RemovePeer":         {a, m},
+		member + "Recover":            {a, m},
 		member + "Checksums":          {a, m},
 
 		"/grpc.health.v1.Health/Check": {a, m, w, f},

@@ -265,6 +265,11 @@ func (m *Member) Checksums(context.Context, uint64, uint64) (*masterv1.Checksums
 	return nil, errNoDisk
 }
 
+// Recover fails.
+func (m *Member) Recover(context.Context, bool) (*masterv1.RecoverResponse, error) {
+	return nil, errNoDisk
+}
+
 // Topology lists the members, by their names only.
 func (m *Member) Topology() topology.Topology {
 	var t topology.Topology
