@@ -51,6 +51,10 @@ func stripeSize() int64 {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == recoverCommand {
+		daemon.Main(func(context.Context) error { return recoverOffline(os.Args[2:], os.Stdout) })
+		return
+	}
 	o := parse()
 	daemon.Main(func(ctx context.Context) error { return run(ctx, o) })
 }
@@ -130,7 +134,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,
 		Topology: members, Identity: identity, RaftListen: o.raftListen,
 		Connections: raftLimits, Addresses: addresses,
-		Format: state.FormatVersion, Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease, Stabilization: o.stable,
+		Format: state.FormatVersion, NewState: newState, Heartbeat: o.heartbeat, Election: o.election, Lease: o.lease, Stabilization: o.stable,
 		Peers: peers, Logger: logger, Registry: health.Registry, Fatal: fatal,
 	}, server: serving, listen: o.listen, machine: machine, health: health, topology: roster.newest}
 	node, listener, err := opener.open(ctx)
@@ -146,6 +150,16 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 	roster.follow(node)
 	health.AddCheck("master", rpcServer.Ready)
 	return serve(ctx, node, rpcServer, listener)
+}
+
+// newState returns an empty state machine for a recovery, whose failure does not end the
+// process.
+func newState() (consensus.StateMachine, error) {
+	machine, err := state.New(func(error) {})
+	if err != nil {
+		return nil, err
+	}
+	return server.StateMachine(machine), nil
 }
 
 // ownFiles is the number of files that a master needs besides its ports: its log
