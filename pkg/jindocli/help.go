@@ -27,6 +27,7 @@ var usageLines = []string{
 	"jindo cache                           the commands of admin; jindocache is the same",
 	"jindo raft -verify                    compare the logs and states of the masters",
 	"jindo raft -removePeer MEMBER         remove a member that is lost for good",
+	"jindo raft -recover MASTER [-yes]     continue with one master when a majority is lost",
 	"jindo -version                        print the version",
 }
 

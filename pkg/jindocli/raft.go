@@ -6,7 +6,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/raft"
 )
 
-const raftOptions = "-verify or -removePeer"
+const raftOptions = "-verify, -removePeer or -recover"
 
 // raft runs `jindo raft`.
 func (r *runner) raft(ctx context.Context, args []string) error {
@@ -31,6 +31,14 @@ func (r *runner) raft(ctx context.Context, args []string) error {
 		}
 		return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
 			return raft.RemovePeer(ctx, r.env.Out, m, rest[0])
+		})
+	case "-recover":
+		confirmed := len(rest) == 2 && rest[1] == "-yes"
+		if len(rest) != 1 && !confirmed {
+			return usagef("-recover: requires one MASTER, and -yes to recover instead of showing what would happen")
+		}
+		return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
+			return raft.Recover(ctx, r.env.Out, m, rest[0], confirmed)
 		})
 	}
 	return unknownOption("jindo raft", args, raftOptions)

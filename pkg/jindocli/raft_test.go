@@ -8,12 +8,21 @@ import (
 	"testing"
 
 	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
 // group is a Raft group that records what is requested.
 type group struct {
-	removed []string
-	damaged bool
+	removed   []string
+	recovered []string
+	damaged   bool
+}
+
+func (g *group) Recover(_ context.Context, master string, confirm bool) (*masterv1.RecoverResponse, error) {
+	if confirm {
+		g.recovered = append(g.recovered, master)
+	}
+	return &masterv1.RecoverResponse{MemberId: master + "-ff", LastTerm: 3, LastIndex: 1200, Epoch: 1}, nil
 }
 
 func (g *group) RemovePeer(_ context.Context, member string) (string, error) {
@@ -36,17 +45,20 @@ func (g *group) Verify(context.Context) *client.Verification {
 
 func TestRaftCommands(t *testing.T) {
 	for name, test := range map[string]struct {
-		args     string
-		damaged  bool
-		code     int
-		out, err string
-		removed  string
+		args               string
+		damaged            bool
+		code               int
+		out, err           string
+		removed, recovered string
 	}{
 		"verify":         {args: "raft -verify", out: "entries 1 to 20"},
 		"verify differs": {args: "raft -verify", damaged: true, code: exitFailed, out: "the masters DIFFER"},
 		"remove":         {args: "raft -removePeer m-1", out: "m-1-ff removed\n", removed: "m-1"},
 		"remove unknown": {args: "raft -removePeer m-9", code: exitFailed, err: "not a member"},
-		"no option":      {args: "raft", code: exitUsage, err: "-verify or -removePeer is required"},
+		"no option":      {args: "raft", code: exitUsage, err: "-verify, -removePeer or -recover is required"},
+		"plan":           {args: "raft -recover m-0", out: "m-0 would continue alone"},
+		"recover":        {args: "raft -recover m-0 -yes", out: "m-0 continues alone, in epoch 1", recovered: "m-0"},
+		"no master":      {args: "raft -recover -yes extra", code: exitUsage, err: "requires one MASTER"},
 		"no member":      {args: "raft -removePeer", code: exitUsage, err: "requires one MEMBER"},
 		"too much":       {args: "raft -verify x", code: exitUsage, err: "takes no arguments"},
 	} {
@@ -66,6 +78,9 @@ func TestRaftCommands(t *testing.T) {
 			}
 			if got := strings.Join(m.group.removed, " "); got != test.removed {
 				t.Errorf("removed %q", got)
+			}
+			if got := strings.Join(m.group.recovered, " "); got != test.recovered {
+				t.Errorf("recovered %q", got)
 			}
 		})
 	}

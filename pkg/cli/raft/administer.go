@@ -15,11 +15,13 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
 // Masters are the masters of one runtime, called with the certificate of the role
 // admin; see the methods of client.Client.
 type Masters interface {
+	Recover(ctx context.Context, master string, confirm bool) (*masterv1.RecoverResponse, error)
 	RemovePeer(ctx context.Context, member string) (id string, err error)
 	Verify(ctx context.Context) *client.Verification
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
 
@@ -36,6 +37,15 @@ func (a *administered) RemovePeer(_ context.Context, member string) (string, err
 	return member + "-ff", nil
 }
 
+func (a *administered) Recover(_ context.Context, master string, confirm bool) (*masterv1.RecoverResponse, error) {
+	if confirm {
+		a.requests = append(a.requests, "recover "+master)
+	}
+	return &masterv1.RecoverResponse{MemberId: master + "-ff", LastTerm: 2, LastIndex: 40, Epoch: 1, Lost: []*masterv1.LostMember{
+		{Name: "m-1", MemberId: "m-1-ff", Voter: true, LastTerm: 2, LastIndex: 39},
+	}}, nil
+}
+
 func (a *administered) Verify(context.Context) *client.Verification { return a.verification }
 
 func TestAdminister(t *testing.T) {
@@ -51,6 +61,9 @@ func TestAdminister(t *testing.T) {
 		"remove":           {args: "remove-peer --member m-1", stdout: "m-1-ff removed\n", requested: "remove m-1"},
 		"remove nothing":   {args: "remove-peer", code: clierror.Usage, stderr: "--member is required"},
 		"remove unknown":   {args: "remove-peer --member x", code: clierror.General, stderr: "not a member\ntry: kubectl jindo raft status hadoop -n default\n"},
+		"plan":             {args: "recover --master m-0", stdout: "m-0 would continue alone, in epoch 1", stderr: "try: kubectl jindo raft recover hadoop -n default --master m-0 --yes"},
+		"recover":          {args: "recover --master m-0 --yes", stdout: "m-0 continues alone, in epoch 1", requested: "recover m-0"},
+		"recover nothing":  {args: "recover", code: clierror.Usage, stderr: "the masters that respond are hadoop-jindofs-master-0 (last log "},
 		"verify":           {args: "verify", verification: equal, stdout: "Result   all masters agree"},
 		"verify one short": {args: "verify", verification: missing, code: clierror.Unhealthy, stdout: "not all masters were compared"},
 	} {

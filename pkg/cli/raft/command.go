@@ -29,7 +29,7 @@ func New(s *session.Session) *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.SuggestionsMinimumDistance = 2
-	for _, c := range []*cobra.Command{newStatus(s), newPeers(s), newTransfer(s), newRemovePeer(s), newVerify(s)} {
+	for _, c := range []*cobra.Command{newStatus(s), newPeers(s), newTransfer(s), newRemovePeer(s), newVerify(s), newRecover(s)} {
 		s.AddLocalFlag(c.Flags())
 		cmd.AddCommand(c)
 	}
