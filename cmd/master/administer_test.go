@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
 // TestRemovePeer: a master that is lost for good is removed; one that responds is not.
@@ -66,10 +67,30 @@ func TestVerifyWhileCommandsRun(t *testing.T) {
 		})
 	}
 	s.finish(c)
+	last := func() (all []*masterv1.Verification) {
+		t.Helper()
+		for _, m := range c.admin.Members(t.Context()) {
+			if m.Err != nil {
+				t.Fatal(m.Err)
+			}
+			all = append(all, m.Status.GetVerification())
+		}
+		return all
+	}
+	for i, v := range last() {
+		if v.GetResult() != masterv1.Verification_RESULT_EQUAL || v.GetTime() == nil || v.GetLast() == 0 {
+			t.Errorf("the last verification of %s is %v", c.Name(i), v)
+		}
+	}
 	worker := c.client(mtls.Peer{Role: mtls.Worker, Name: "w-0"})
 	for _, m := range worker.Verify(t.Context()).Members {
 		if m.Err == nil {
 			t.Errorf("a worker read the log of %s", m.Name)
+		}
+	}
+	for i, v := range last() {
+		if v.GetResult() != masterv1.Verification_RESULT_EQUAL {
+			t.Errorf("%s has recorded %v of a worker", c.Name(i), v)
 		}
 	}
 	damaged := (c.leader() + 1) % 3
@@ -82,6 +103,11 @@ func TestVerifyWhileCommandsRun(t *testing.T) {
 		}
 		return nil
 	})
+	for i, v := range last() {
+		if v.GetResult() != masterv1.Verification_RESULT_INCOMPLETE || len(v.GetFailed()) != 1 || v.GetFailed()[0] != c.Name(damaged) {
+			t.Errorf("the last verification of %s is %v", c.Name(i), v)
+		}
+	}
 }
 
 // damageLog changes bytes of every command that the file of a log holds.

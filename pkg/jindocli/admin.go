@@ -4,9 +4,11 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/cli/raft"
+	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
@@ -60,7 +62,7 @@ func unknownOption(command string, args []string, known string) error {
 	return usagef("%s: unknown option %s: must be %s", command, args[0], known)
 }
 
-// metaStatus prints the masters. With detail it is the exact block of
+// metaStatus prints the masters and the health of their group. With detail it is the exact block of
 // JindoRuntime's documentation.
 func (r *runner) metaStatus(ctx context.Context, detail bool) error {
 	cluster, err := r.cluster(ctx)
@@ -83,7 +85,9 @@ func (r *runner) metaStatus(ctx context.Context, detail bool) error {
 			return err
 		}
 	}
-	return nil
+	group := report.New(report.Ref{}, time.Now())
+	group.Masters = masters
+	return r.print("health: %s\nverify: %s\n", raft.Health(group), raft.LastVerification(group))
 }
 
 // report prints capacity and use of the cache.
@@ -94,11 +98,11 @@ func (r *runner) report(ctx context.Context) error {
 	}
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	report := cluster.Report(ctx)
-	for _, f := range report.Failures {
+	collected := cluster.Report(ctx)
+	for _, f := range collected.Failures {
 		r.warn("%s: %s", f.Target, f.Error)
 	}
-	return r.print("%s", formatReport(report))
+	return r.print("%s", formatReport(collected))
 }
 
 // mount lists the mounts without arguments, and adds one with PATH STORE-URI.

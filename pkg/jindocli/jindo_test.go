@@ -202,6 +202,19 @@ state: FOLLOWER
 	}
 }
 
+func TestMetaStatusWithoutDetail(t *testing.T) {
+	cluster := example()
+	cluster.report = reporttest.Degraded()
+	stdout, _, code := run(t, cluster, "jindo", "jfs", "-metaStatus")
+	if want := "health: no   failure tolerance 0   hadoop-jindofs-master-0 does not respond\nverify: "; code != 0 || !strings.Contains(stdout, want) {
+		t.Errorf("exit code %d, got\n%s\nwithout %q", code, stdout, want)
+	}
+	cluster.report.Masters[1].Group = nil // of an older version
+	if stdout, _, _ = run(t, cluster, "jindo", "jfs", "-metaStatus"); !strings.Contains(stdout, "health: -\n") {
+		t.Errorf("got\n%s", stdout)
+	}
+}
+
 func TestReportFormat(t *testing.T) {
 	cluster := example()
 	cluster.report.Masters[1].Started = new(metav1.Date(2022, 1, 10, 15, 23, 51, 0, time.Local))

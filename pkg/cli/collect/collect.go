@@ -207,12 +207,46 @@ func master(m topology.Member, response masterResponse) report.Master {
 	rtt := response.rtt.Seconds()
 	out.RTTSeconds = &rtt
 	for _, p := range s.GetPeers() {
-		out.Peers = append(out.Peers, report.Peer{Name: p.GetName(), MemberID: p.GetMemberId(), Address: p.GetAddress(), Voter: p.GetVoter()})
+		out.Peers = append(out.Peers, peer(s, p))
 	}
+	if h := s.GetHealth(); h != nil {
+		out.Group = &report.GroupHealth{Healthy: h.GetHealthy(), Reason: h.GetReason(), FailureTolerance: int(h.GetFailureTolerance())}
+	}
+	out.Verification = verification(s.GetVerification())
 	for _, d := range s.GetDigests() {
 		out.Digests = append(out.Digests, report.Digest{Index: d.GetIndex(), Digest: d.GetDigest()})
 	}
 	return out
+}
+
+// peer returns a member of the configuration in a master's view. What only leaders
+// observe is absent in the view of others, and of a leader that does not report it.
+func peer(s *masterv1.StatusResponse, p *masterv1.Peer) report.Peer {
+	out := report.Peer{Name: p.GetName(), MemberID: p.GetMemberId(), Address: p.GetAddress(), Voter: p.GetVoter()}
+	if s.GetHealth() == nil {
+		return out
+	}
+	out.CaughtUpSince, out.Stable, out.Fault = moment(p.GetCaughtUpSince()), new(p.GetStable()), p.GetFault()
+	if p.GetMemberId() != s.GetMemberId() {
+		out.ContactSeconds = inSeconds(p.GetLastContact())
+	}
+	if match := p.GetMatchIndex(); match > 0 {
+		out.Behind = new(max(s.GetLastLogIndex(), match) - match)
+	}
+	return out
+}
+
+func verification(v *masterv1.Verification) *report.Verification {
+	result := map[masterv1.Verification_Result]string{
+		masterv1.Verification_RESULT_EQUAL:      report.VerifiedEqual,
+		masterv1.Verification_RESULT_DIFFERENT:  report.VerifiedDifferent,
+		masterv1.Verification_RESULT_INCOMPLETE: report.VerifiedIncomplete,
+	}[v.GetResult()]
+	at := moment(v.GetTime())
+	if result == "" || at == nil {
+		return nil
+	}
+	return &report.Verification{Time: *at, Result: result, First: v.GetFirst(), Last: v.GetLast(), Failed: v.GetFailed()}
 }
 
 func moment(t *timestamppb.Timestamp) *metav1.Time {

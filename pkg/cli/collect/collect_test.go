@@ -208,6 +208,9 @@ func TestFill(t *testing.T) {
 	if w := r.Workers[0]; !w.Live || !w.Registered || w.Tiers[0].Used != 40 {
 		t.Errorf("the first worker is %+v", w)
 	}
+	if r.Masters[0].Group != nil || r.Masters[0].Peers[1].Stable != nil || r.Masters[0].Peers[1].Behind != nil || r.Masters[0].Verification != nil {
+		t.Errorf("the leader reports no health, and has %+v", r.Masters[0])
+	}
 	// A worker without a view responds as well.
 	if w := r.Workers[2]; !w.Live || w.Registered || w.Error != "" {
 		t.Errorf("the worker without a view is %+v", w)

@@ -112,12 +112,12 @@ if a log is damaged, if two masters differ, or if one did not respond.`,
 // and equal.
 func Verify(ctx context.Context, w io.Writer, m Masters) (sound bool, err error) {
 	v := m.Verify(ctx)
-	sound = !v.Differ()
+	sound = v.Sound()
 	t := &printer.Table{Columns: []printer.Column{{Title: "MASTER"}, {Title: "LOG"}, {Title: "STATE"}, {Title: "ERROR"}}}
 	for _, member := range v.Members {
 		text := printer.None
 		if member.Err != nil {
-			sound, text = false, member.Err.Error()
+			text = member.Err.Error()
 		}
 		t.Add(member.Name, cmp.Or(member.Checksum, printer.None), cmp.Or(member.Digest, printer.None), text)
 	}

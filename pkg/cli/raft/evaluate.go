@@ -16,6 +16,8 @@ type Evaluation struct {
 	// Quorum is the majority of the voters, Reachable the number of voters that
 	// responded.
 	Quorum, Reachable int
+	// Health is what the leader reports; nil if it does not.
+	Health *report.GroupHealth
 	// Digest is a sentence that reports whether the replicas hold the same state.
 	Digest string
 	// Disagreements are sentences; the group is healthy only without any.
@@ -24,7 +26,7 @@ type Evaluation struct {
 
 // Evaluate compares the views of the members.
 func Evaluate(r *report.Runtime) Evaluation {
-	var e Evaluation
+	e := Evaluation{Health: r.GroupHealth()}
 	for _, p := range newestPeers(r) {
 		if p.Voter {
 			e.Voters++

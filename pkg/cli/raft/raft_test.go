@@ -65,6 +65,41 @@ func TestReasonsOfMembers(t *testing.T) {
 	}
 }
 
+// The leader, or every master, may have a version that reports neither the health of
+// the group nor the last verification.
+func TestHealthOfOldMembers(t *testing.T) {
+	for name, old := range map[string]func(*report.Runtime){
+		"all": func(r *report.Runtime) {
+			r.Masters[1].Group, r.Masters[1].Verification = nil, nil
+			for i := range r.Masters[1].Peers {
+				p := &r.Masters[1].Peers[i]
+				p.Stable, p.Behind, p.ContactSeconds, p.CaughtUpSince = nil, nil, nil, nil
+			}
+		},
+		"a leader of another term": func(r *report.Runtime) {
+			r.Masters[1].State, r.Masters[2].State, r.Masters[2].Term = "FOLLOWER", "LEADER", 18
+			r.Masters[1].Verification = nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := reporttest.Healthy()
+			old(r)
+			var out bytes.Buffer
+			if err := Draw(&out, iostreams.Screen{Width: 200}, r, false); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []string{"\nHealth   -\n", "\nVerify   -\n", "tolerates 1 failure\n"} {
+				if !strings.Contains(out.String(), want) {
+					t.Errorf("the screen lacks %q:\n%s", want, out.String())
+				}
+			}
+			if strings.Contains(out.String(), " 6d      2.1ms") {
+				t.Errorf("a member is shown as stable:\n%s", out.String())
+			}
+		})
+	}
+}
+
 func TestJindoBlock(t *testing.T) {
 	r := reporttest.Degraded()
 	var out bytes.Buffer

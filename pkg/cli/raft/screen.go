@@ -58,7 +58,20 @@ func head(out *strings.Builder, r *report.Runtime, v Evaluation) {
 	for _, m := range r.Masters {
 		configuration = max(configuration, m.ConfigurationIndex)
 	}
-	fmt.Fprintf(out, "Config   index %s   voters %d   non-voters %d\n\n", printer.Count(configuration), v.Voters, v.NonVoters)
+	fmt.Fprintf(out, "Config   index %s   voters %d   non-voters %d\n", printer.Count(configuration), v.Voters, v.NonVoters)
+	fmt.Fprintf(out, "Health   %s\n\n", Health(r))
+}
+
+// Health returns what the leader reports on the health of the group.
+func Health(r *report.Runtime) string {
+	h := r.GroupHealth()
+	switch {
+	case h == nil:
+		return printer.None
+	case h.Healthy:
+		return fmt.Sprintf("yes   failure tolerance %d", h.FailureTolerance)
+	}
+	return fmt.Sprintf("no   failure tolerance %d   %s", h.FailureTolerance, h.Reason)
 }
 
 func tolerates(v Evaluation) string {
@@ -66,6 +79,8 @@ func tolerates(v Evaluation) string {
 	switch {
 	case v.Voters == 0:
 		return "no master reachable"
+	case v.Health != nil:
+		left = v.Health.FailureTolerance
 	case left < 0:
 		return "no quorum"
 	}
@@ -86,6 +101,7 @@ func members(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, w
 		{Title: "CONTACT", Right: true, Drop: 2},
 		{Title: "RTT", Right: true, Drop: 7},
 		{Title: "SNAPSHOT", Right: true, Drop: 8},
+		{Title: "STABLE", Right: true, Drop: 5},
 		{Title: "FSYNC p99", Right: true, Drop: 1},
 		{Title: "MEMBER", Wide: true},
 	}}
@@ -101,9 +117,17 @@ func row(i int, m report.Master, leader *report.Master, r *report.Runtime, scree
 	if leader != nil && m.Name == leader.Name {
 		id = "*" + strconv.Itoa(i+1)
 	}
+	observed := r.Observed(m.Name)
 	if m.Error != "" {
-		cells := []string{id, m.Name, m.RaftAddress, "unreachable"}
-		return append(cells, slices.Repeat([]string{printer.None}, 10)...)
+		cells := slices.Concat([]string{id, m.Name, m.RaftAddress, "unreachable"}, slices.Repeat([]string{printer.None}, 11))
+		if observed != nil {
+			// What the leader observes of a master that is unreachable from here.
+			cells[9], cells[12] = seconds(observed.ContactSeconds), stable(observed, r)
+			if observed.Behind != nil {
+				cells[8] = printer.Count(*observed.Behind)
+			}
+		}
+		return cells
 	}
 	suffrage := "Voter"
 	if !m.Voter {
@@ -122,8 +146,20 @@ func row(i int, m report.Master, leader *report.Master, r *report.Runtime, scree
 	}
 	return []string{
 		id, m.Name, m.RaftAddress, title(m.State), suffrage, printer.Count(m.LastLogIndex), printer.Count(m.CommitIndex),
-		printer.Count(m.AppliedIndex), behind(m, leader), seconds(m.ContactSeconds), seconds(m.RTTSeconds), snapshot, fsync, m.MemberID,
+		printer.Count(m.AppliedIndex), behind(m, leader), seconds(m.ContactSeconds), seconds(m.RTTSeconds), snapshot,
+		stable(observed, r), fsync, m.MemberID,
 	}
+}
+
+// stable returns for how long the leader has observed a member to be caught up.
+func stable(observed *report.Peer, r *report.Runtime) string {
+	switch {
+	case observed == nil || observed.Stable == nil:
+		return printer.None
+	case observed.CaughtUpSince == nil:
+		return "no"
+	}
+	return printer.Age(observed.CaughtUpSince.Time, r.Collected.Time)
 }
 
 func behind(m report.Master, leader *report.Master) string {
@@ -145,6 +181,7 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ev
 		out.WriteString("\n")
 	}
 	fmt.Fprintf(out, "Digest   %s\n", v.Digest)
+	fmt.Fprintf(out, "Verify   %s\n", LastVerification(r))
 	for _, text := range v.Disagreements {
 		fmt.Fprintf(out, "%s %s\n", screen.Mark(iostreams.Bad), text)
 	}
@@ -173,6 +210,25 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ev
 	for _, reason := range reasons {
 		fmt.Fprintf(out, "%s %s unreachable: %s\n", screen.Mark(iostreams.Warn), strings.Join(silent[reason], ", "), reason)
 	}
+}
+
+// LastVerification returns the result of the last verification that a master reports.
+func LastVerification(r *report.Runtime) string {
+	v := r.LastVerification()
+	if v == nil {
+		return printer.None
+	}
+	result := "all masters agree"
+	switch v.Result {
+	case report.VerifiedDifferent:
+		result = "the masters DIFFER"
+	case report.VerifiedIncomplete:
+		result = "not compared: " + strings.Join(v.Failed, ", ")
+	}
+	if v.Last > 0 {
+		result += fmt.Sprintf(", entries %s to %s", printer.Count(v.First), printer.Count(v.Last))
+	}
+	return printer.Age(v.Time.Time, r.Collected.Time) + " ago: " + result
 }
 
 func seconds(value *float64) string {

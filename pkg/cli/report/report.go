@@ -244,6 +244,11 @@ type Master struct {
 	LogEntries uint64 `json:"logEntries,omitempty"`
 	// LogBytes is the size of the log file.
 	LogBytes uint64 `json:"logBytes,omitempty"`
+	// Group is the health of the group as this master, the leader, observes it; absent
+	// on other masters.
+	Group *GroupHealth `json:"group,omitempty"`
+	// Verification is the last comparison of all masters that this one received.
+	Verification *Verification `json:"verification,omitempty"`
 	// Digests of its latest states.
 	Digests []Digest `json:"digests,omitempty"`
 	// Started is the start time of its process.
@@ -254,18 +259,6 @@ type Master struct {
 	Pod *Pod `json:"pod,omitempty"`
 	// Error is why the component was unreachable.
 	Error string `json:"error,omitempty"`
-}
-
-// Peer is a member of a Raft configuration.
-type Peer struct {
-	// Name of the member.
-	Name string `json:"name"`
-	// MemberID in the configuration.
-	MemberID string `json:"memberID"`
-	// Address of its Raft port.
-	Address string `json:"address"`
-	// Voter is true if the member votes in elections.
-	Voter bool `json:"voter"`
 }
 
 // Digest is the digest of the replicated state at an index.

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -135,7 +136,33 @@ func (c *Client) Verify(ctx context.Context) *Verification {
 		responses[i] = response
 	})
 	v.compare(responses)
+	c.record(ctx, v)
 	return v
+}
+
+// Sound reports whether all members responded, no log is damaged and no two differ.
+func (v *Verification) Sound() bool {
+	return !v.Differ() && !slices.ContainsFunc(v.Members, func(m VerifiedMember) bool { return m.Err != nil })
+}
+
+// record sends the result to every master, for its status. Those that do not accept it,
+// such as masters of an older version, report the result that they have.
+func (c *Client) record(ctx context.Context, v *Verification) {
+	result := &masterv1.Verification{Result: masterv1.Verification_RESULT_INCOMPLETE, First: v.First, Last: v.Last, DigestIndex: v.DigestIndex}
+	switch {
+	case v.Differ():
+		result.Result = masterv1.Verification_RESULT_DIFFERENT
+	case v.Sound():
+		result.Result = masterv1.Verification_RESULT_EQUAL
+	}
+	for _, m := range v.Members {
+		if m.Err != nil {
+			result.Failed = append(result.Failed, m.Name)
+		}
+	}
+	each(ctx, c.members.all(), memberTimeout, func(ctx context.Context, _ int, m *member) {
+		_, _ = masterv1.NewMemberClient(m.conn).RecordVerification(ctx, &masterv1.RecordVerificationRequest{Verification: result})
+	})
 }
 
 // compare sets the checksums of members that read the entries that were requested, and

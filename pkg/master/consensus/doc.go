@@ -67,6 +67,7 @@
 //	member/peers.json      what this member remembers of the others
 //	member/masters.json    the addresses of masters that the topology lists or listed
 //	reserve                space for a full disk; see space
+//	verification.json      the last comparison of all members
 //	member/retired         this id was replaced: the next start generates another
 //	member.new/            a directory that is being created
 //	member.former/         a directory that is being replaced; see exchangeRecord

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
 // metrics are the metrics of a member: counters, and gauges that are computed
@@ -20,7 +22,7 @@ type metrics struct {
 	rounds    prometheus.Counter
 
 	gauges []gauge
-	peers  [2]*prometheus.Desc
+	peers  [3]*prometheus.Desc
 }
 
 type gauge struct {
@@ -52,6 +54,7 @@ func newMetrics() *metrics {
 	}
 	m.peers[0] = prometheus.NewDesc(metricPrefix+"peer_last_contact_seconds", "Seconds since a peer last responded to this leader.", []string{"peer"}, nil)
 	m.peers[1] = prometheus.NewDesc(metricPrefix+"peer_match_index", "Log index up to which a peer agrees with this leader.", []string{"peer"}, nil)
+	m.peers[2] = prometheus.NewDesc(metricPrefix+"peer_healthy", "1 while a peer has a vote, responds to this leader, is caught up and accepts commands.", []string{"peer"}, nil)
 	return m
 }
 
@@ -113,11 +116,30 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	if !v.leading {
 		return
 	}
-	for _, p := range v.status.GetPeers() {
-		if p.GetMemberId() == v.status.GetMemberId() || p.GetLastContact() == nil {
+	for _, p := range peersByName(v.status) {
+		out <- prometheus.MustNewConstMetric(m.peers[2], prometheus.GaugeValue, boolGauge(p.GetFault() == "" && v.status.GetHealth() != nil), p.GetName())
+		if p.GetLastContact() == nil {
 			continue
 		}
 		out <- prometheus.MustNewConstMetric(m.peers[0], prometheus.GaugeValue, p.GetLastContact().AsDuration().Seconds(), p.GetName())
 		out <- prometheus.MustNewConstMetric(m.peers[1], prometheus.GaugeValue, float64(p.GetMatchIndex()), p.GetName())
 	}
+}
+
+// peersByName returns the peers of a leader, one for each name. While a lost member is
+// being replaced, two have its name, and two values of one series fail the whole
+// scrape: the one that responded last counts.
+func peersByName(s *masterv1.StatusResponse) map[string]*masterv1.Peer {
+	peers := map[string]*masterv1.Peer{}
+	for _, p := range s.GetPeers() {
+		if p.GetMemberId() == s.GetMemberId() {
+			continue
+		}
+		other := peers[p.GetName()]
+		if other == nil || other.GetLastContact() == nil ||
+			p.GetLastContact() != nil && p.GetLastContact().AsDuration() < other.GetLastContact().AsDuration() {
+			peers[p.GetName()] = p
+		}
+	}
+	return peers
 }

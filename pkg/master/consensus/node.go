@@ -45,6 +45,8 @@ type Node struct {
 	masters *masters
 	// health is what this member, as the leader, observes of the others.
 	health health
+	// verification is the last comparison of all members.
+	verification verification
 	// newcomers slows commands down while members without a vote catch up.
 	newcomers newcomers
 	// memory is what this member remembers of the others, peers what they
@@ -150,6 +152,9 @@ func (n *Node) open(state StateMachine) error {
 		return err
 	}
 	n.openSpace()
+	if err := n.verification.open(n.dir.verification()); err != nil {
+		n.logger.Warn("the result of the last verification is lost", "error", err)
+	}
 	proven, err := n.dir.open(n.config.Name, n.config.ClusterID)
 	var spoiled *DamageError
 	if errors.As(err, &spoiled) {

@@ -55,6 +55,8 @@ func (n *Node) Status() *masterv1.StatusResponse {
 	for _, server := range servers {
 		s.Peers = append(s.Peers, n.peer(server))
 	}
+	n.addHealth(s, servers)
+	s.Verification = n.verification.last()
 	for _, listed := range n.Topology().Masters {
 		s.Listed = append(s.Listed, listed.Name)
 	}
@@ -162,6 +164,25 @@ func (n *Node) peer(server raft.Server) *masterv1.Peer {
 		}
 	}
 	return p
+}
+
+// addHealth adds what this member observes of the cluster while it serves as the
+// leader. The status has a peer for each of the servers.
+func (n *Node) addHealth(s *masterv1.StatusResponse, servers []raft.Server) {
+	term := n.readyTerm()
+	if term == 0 {
+		return
+	}
+	faults := make([]string, len(servers))
+	for i, server := range servers {
+		p := s.GetPeers()[i]
+		faults[i] = n.fault(server)
+		p.Fault = faults[i]
+		if at, ok := n.health.caughtUpSince(term, server.ID); ok && n.caughtUp(server.ID) {
+			p.CaughtUpSince, p.Stable = timestamppb.New(at), time.Since(at) >= n.config.Stabilization
+		}
+	}
+	s.Health = n.clusterHealth(servers, faults)
 }
 
 // entries returns the number of entries in the log.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -45,6 +46,27 @@ func (s *Server) Recover(ctx context.Context, r *masterv1.RecoverRequest) (*mast
 		return nil, memberFailure(err)
 	}
 	return response, nil
+}
+
+// maxNames bounds the names of masters in a request, and maxNameBytes each of them.
+const (
+	maxNames     = 16
+	maxNameBytes = 253
+)
+
+// RecordVerification implements masterv1.MemberServer.
+func (s *Server) RecordVerification(_ context.Context, r *masterv1.RecordVerificationRequest) (*masterv1.RecordVerificationResponse, error) {
+	v := r.GetVerification()
+	if _, known := masterv1.Verification_Result_name[int32(v.GetResult())]; !known || v.GetResult() == masterv1.Verification_RESULT_UNSPECIFIED {
+		return nil, invalid("invalid result %d", v.GetResult())
+	}
+	if len(v.GetFailed()) > maxNames || slices.ContainsFunc(v.GetFailed(), func(name string) bool { return len(name) > maxNameBytes }) {
+		return nil, invalid("failed has more than %d names, or one of more than %d bytes", maxNames, maxNameBytes)
+	}
+	if err := s.config.Consensus.RecordVerification(v); err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	return &masterv1.RecordVerificationResponse{}, nil
 }
 
 // digests returns those of the state at recent indexes, newest first.

@@ -40,6 +40,8 @@ type Consensus interface {
 	RemoveMember(ctx context.Context, member string) (string, error)
 	// Checksums fills the response of the call of that name, except the digests.
 	Checksums(ctx context.Context, first, last uint64) (*masterv1.ChecksumsResponse, error)
+	// RecordVerification keeps the result of a comparison of all members for Status.
+	RecordVerification(result *masterv1.Verification) error
 	// Topology lists the masters that the cluster shall have, as far as this
 	// member knows. It may change.
 	Topology() topology.Topology

@@ -36,6 +36,7 @@ func Rights() mtls.Rights {
 		masterv1.Member_RemovePeer_FullMethodName:         commanders,
 		masterv1.Member_Recover_FullMethodName:            commanders,
 		masterv1.Member_Checksums_FullMethodName:          commanders,
+		masterv1.Member_RecordVerification_FullMethodName: commanders,
 
 		grpc_health_v1.Health_Check_FullMethodName: allRoles,
 		grpc_health_v1.Health_List_FullMethodName:  allRoles,

@@ -42,6 +42,7 @@ func granted() map[string][]mtls.Role {
 		member + "RemovePeer":         {a, m},
 		member + "Recover":            {a, m},
 		member + "Checksums":          {a, m},
+		member + "RecordVerification": {a, m},
 
 		"/grpc.health.v1.Health/Check": {a, m, w, f},
 		"/grpc.health.v1.Health/List":  {a, m, w, f},

@@ -27,6 +27,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type Verification_Result int32
+
+const (
+	Verification_RESULT_UNSPECIFIED Verification_Result = 0
+	Verification_RESULT_EQUAL       Verification_Result = 1
+	Verification_RESULT_DIFFERENT   Verification_Result = 2
+	// RESULT_INCOMPLETE: not all members were compared, and those that were are equal.
+	Verification_RESULT_INCOMPLETE Verification_Result = 3
+)
+
+// Enum value maps for Verification_Result.
+var (
+	Verification_Result_name = map[int32]string{
+		0: "RESULT_UNSPECIFIED",
+		1: "RESULT_EQUAL",
+		2: "RESULT_DIFFERENT",
+		3: "RESULT_INCOMPLETE",
+	}
+	Verification_Result_value = map[string]int32{
+		"RESULT_UNSPECIFIED": 0,
+		"RESULT_EQUAL":       1,
+		"RESULT_DIFFERENT":   2,
+		"RESULT_INCOMPLETE":  3,
+	}
+)
+
+func (x Verification_Result) Enum() *Verification_Result {
+	p := new(Verification_Result)
+	*p = x
+	return p
+}
+
+func (x Verification_Result) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verification_Result) Descriptor() protoreflect.EnumDescriptor {
+	return file_masterv1_master_proto_enumTypes[0].Descriptor()
+}
+
+func (Verification_Result) Type() protoreflect.EnumType {
+	return &file_masterv1_master_proto_enumTypes[0]
+}
+
+func (x Verification_Result) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verification_Result.Descriptor instead.
+func (Verification_Result) EnumDescriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{26, 0}
+}
+
 // RequestId makes a command take effect at most once.
 type RequestId struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -1303,7 +1356,13 @@ type StatusResponse struct {
 	Listed []string `protobuf:"bytes,28,rep,name=listed,proto3" json:"listed,omitempty"`
 	// obstacle is why this member, as the leader, cannot bring the members to its
 	// topology yet; empty when nothing prevents that.
-	Obstacle      string `protobuf:"bytes,29,opt,name=obstacle,proto3" json:"obstacle,omitempty"`
+	Obstacle string `protobuf:"bytes,29,opt,name=obstacle,proto3" json:"obstacle,omitempty"`
+	// health is the cluster as this member, while it serves as the leader, observes it.
+	// Absent on other members, and on members of versions that do not report it.
+	Health *ClusterHealth `protobuf:"bytes,31,opt,name=health,proto3" json:"health,omitempty"`
+	// verification is the newest comparison of the members that was reported to this
+	// member; absent when there was none.
+	Verification  *Verification `protobuf:"bytes,32,opt,name=verification,proto3" json:"verification,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1541,6 +1600,256 @@ func (x *StatusResponse) GetObstacle() string {
 	return ""
 }
 
+func (x *StatusResponse) GetHealth() *ClusterHealth {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetVerification() *Verification {
+	if x != nil {
+		return x.Verification
+	}
+	return nil
+}
+
+// ClusterHealth is what the leader observes in its term.
+type ClusterHealth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// healthy: every master of the topology is a voter that responds, is caught up and
+	// accepts commands, and there are no other members.
+	Healthy bool `protobuf:"varint,1,opt,name=healthy,proto3" json:"healthy,omitempty"`
+	// reason is why the cluster is not healthy; empty when it is.
+	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// failure_tolerance is how many of the voters may fail now without a loss of the
+	// majority.
+	FailureTolerance uint32 `protobuf:"varint,3,opt,name=failure_tolerance,json=failureTolerance,proto3" json:"failure_tolerance,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ClusterHealth) Reset() {
+	*x = ClusterHealth{}
+	mi := &file_masterv1_master_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterHealth) ProtoMessage() {}
+
+func (x *ClusterHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterHealth.ProtoReflect.Descriptor instead.
+func (*ClusterHealth) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ClusterHealth) GetHealthy() bool {
+	if x != nil {
+		return x.Healthy
+	}
+	return false
+}
+
+func (x *ClusterHealth) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ClusterHealth) GetFailureTolerance() uint32 {
+	if x != nil {
+		return x.FailureTolerance
+	}
+	return 0
+}
+
+// Verification is the result of a comparison of all members by a client.
+type Verification struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// time is when the member received the result.
+	Time   *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Result Verification_Result    `protobuf:"varint,2,opt,name=result,proto3,enum=jindo.master.v1.Verification_Result" json:"result,omitempty"`
+	// first and last bound the entries of the log that were compared, digest_index is the
+	// index of the states; 0 when there were none.
+	First       uint64 `protobuf:"varint,3,opt,name=first,proto3" json:"first,omitempty"`
+	Last        uint64 `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	DigestIndex uint64 `protobuf:"varint,5,opt,name=digest_index,json=digestIndex,proto3" json:"digest_index,omitempty"`
+	// failed are the names of the members that did not respond or whose log is damaged.
+	Failed        []string `protobuf:"bytes,6,rep,name=failed,proto3" json:"failed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verification) Reset() {
+	*x = Verification{}
+	mi := &file_masterv1_master_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verification) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verification) ProtoMessage() {}
+
+func (x *Verification) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verification.ProtoReflect.Descriptor instead.
+func (*Verification) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Verification) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Verification) GetResult() Verification_Result {
+	if x != nil {
+		return x.Result
+	}
+	return Verification_RESULT_UNSPECIFIED
+}
+
+func (x *Verification) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Verification) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *Verification) GetDigestIndex() uint64 {
+	if x != nil {
+		return x.DigestIndex
+	}
+	return 0
+}
+
+func (x *Verification) GetFailed() []string {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
+type RecordVerificationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// verification has no time.
+	Verification  *Verification `protobuf:"bytes,1,opt,name=verification,proto3" json:"verification,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordVerificationRequest) Reset() {
+	*x = RecordVerificationRequest{}
+	mi := &file_masterv1_master_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordVerificationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordVerificationRequest) ProtoMessage() {}
+
+func (x *RecordVerificationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordVerificationRequest.ProtoReflect.Descriptor instead.
+func (*RecordVerificationRequest) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RecordVerificationRequest) GetVerification() *Verification {
+	if x != nil {
+		return x.Verification
+	}
+	return nil
+}
+
+type RecordVerificationResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordVerificationResponse) Reset() {
+	*x = RecordVerificationResponse{}
+	mi := &file_masterv1_master_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordVerificationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordVerificationResponse) ProtoMessage() {}
+
+func (x *RecordVerificationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordVerificationResponse.ProtoReflect.Descriptor instead.
+func (*RecordVerificationResponse) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{28}
+}
+
 type Peer struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Name     string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1548,16 +1857,23 @@ type Peer struct {
 	Address  string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	Voter    bool                   `protobuf:"varint,4,opt,name=voter,proto3" json:"voter,omitempty"`
 	// last_contact and match_index are set by the leader only.
-	LastContact   *durationpb.Duration `protobuf:"bytes,5,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
-	MatchIndex    uint64               `protobuf:"varint,6,opt,name=match_index,json=matchIndex,proto3" json:"match_index,omitempty"`
-	Rtt           *durationpb.Duration `protobuf:"bytes,7,opt,name=rtt,proto3" json:"rtt,omitempty"`
+	LastContact *durationpb.Duration `protobuf:"bytes,5,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
+	MatchIndex  uint64               `protobuf:"varint,6,opt,name=match_index,json=matchIndex,proto3" json:"match_index,omitempty"`
+	Rtt         *durationpb.Duration `protobuf:"bytes,7,opt,name=rtt,proto3" json:"rtt,omitempty"`
+	// caught_up_since is since when the leader has observed the member to respond and to
+	// be caught up without a break in its term; absent while it is not. stable: that is
+	// at least the time of stabilization, after which a new member is promoted. fault is
+	// why the member is not healthy; empty when it is. Set with StatusResponse.health.
+	CaughtUpSince *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=caught_up_since,json=caughtUpSince,proto3" json:"caught_up_since,omitempty"`
+	Stable        bool                   `protobuf:"varint,9,opt,name=stable,proto3" json:"stable,omitempty"`
+	Fault         string                 `protobuf:"bytes,10,opt,name=fault,proto3" json:"fault,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_masterv1_master_proto_msgTypes[25]
+	mi := &file_masterv1_master_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1569,7 +1885,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[25]
+	mi := &file_masterv1_master_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1582,7 +1898,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{25}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Peer) GetName() string {
@@ -1634,6 +1950,27 @@ func (x *Peer) GetRtt() *durationpb.Duration {
 	return nil
 }
 
+func (x *Peer) GetCaughtUpSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CaughtUpSince
+	}
+	return nil
+}
+
+func (x *Peer) GetStable() bool {
+	if x != nil {
+		return x.Stable
+	}
+	return false
+}
+
+func (x *Peer) GetFault() string {
+	if x != nil {
+		return x.Fault
+	}
+	return ""
+}
+
 type Digest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Index uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
@@ -1645,7 +1982,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_masterv1_master_proto_msgTypes[26]
+	mi := &file_masterv1_master_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1994,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[26]
+	mi := &file_masterv1_master_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +2007,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{26}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Digest) GetIndex() uint64 {
@@ -1697,7 +2034,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[27]
+	mi := &file_masterv1_master_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +2046,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[27]
+	mi := &file_masterv1_master_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +2059,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{27}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *TransferLeadershipRequest) GetTo() string {
@@ -1741,7 +2078,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[28]
+	mi := &file_masterv1_master_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1753,7 +2090,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[28]
+	mi := &file_masterv1_master_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1766,7 +2103,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{28}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TransferLeadershipResponse) GetLeader() string {
@@ -1791,7 +2128,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[29]
+	mi := &file_masterv1_master_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +2140,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[29]
+	mi := &file_masterv1_master_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +2153,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{29}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DescribeRequest) GetMemberId() string {
@@ -1861,7 +2198,7 @@ type MemberRecord struct {
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_masterv1_master_proto_msgTypes[30]
+	mi := &file_masterv1_master_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1873,7 +2210,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[30]
+	mi := &file_masterv1_master_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1886,7 +2223,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{30}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *MemberRecord) GetStart() uint64 {
@@ -1957,7 +2294,7 @@ type DescribeResponse struct {
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[31]
+	mi := &file_masterv1_master_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1969,7 +2306,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[31]
+	mi := &file_masterv1_master_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1982,7 +2319,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{31}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DescribeResponse) GetName() string {
@@ -2075,7 +2412,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[32]
+	mi := &file_masterv1_master_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2424,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[32]
+	mi := &file_masterv1_master_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2437,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{32}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *JoinRequest) GetName() string {
@@ -2157,7 +2494,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[33]
+	mi := &file_masterv1_master_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2169,7 +2506,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[33]
+	mi := &file_masterv1_master_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2182,7 +2519,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{33}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *JoinResponse) GetVoter() bool {
@@ -2209,7 +2546,7 @@ type RemovePeerRequest struct {
 
 func (x *RemovePeerRequest) Reset() {
 	*x = RemovePeerRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[34]
+	mi := &file_masterv1_master_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2558,7 @@ func (x *RemovePeerRequest) String() string {
 func (*RemovePeerRequest) ProtoMessage() {}
 
 func (x *RemovePeerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[34]
+	mi := &file_masterv1_master_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2571,7 @@ func (x *RemovePeerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePeerRequest.ProtoReflect.Descriptor instead.
 func (*RemovePeerRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{34}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *RemovePeerRequest) GetMember() string {
@@ -2254,7 +2591,7 @@ type RemovePeerResponse struct {
 
 func (x *RemovePeerResponse) Reset() {
 	*x = RemovePeerResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[35]
+	mi := &file_masterv1_master_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2266,7 +2603,7 @@ func (x *RemovePeerResponse) String() string {
 func (*RemovePeerResponse) ProtoMessage() {}
 
 func (x *RemovePeerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[35]
+	mi := &file_masterv1_master_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2279,7 +2616,7 @@ func (x *RemovePeerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePeerResponse.ProtoReflect.Descriptor instead.
 func (*RemovePeerResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{35}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RemovePeerResponse) GetMemberId() string {
@@ -2301,7 +2638,7 @@ type ChecksumsRequest struct {
 
 func (x *ChecksumsRequest) Reset() {
 	*x = ChecksumsRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[36]
+	mi := &file_masterv1_master_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2313,7 +2650,7 @@ func (x *ChecksumsRequest) String() string {
 func (*ChecksumsRequest) ProtoMessage() {}
 
 func (x *ChecksumsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[36]
+	mi := &file_masterv1_master_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2326,7 +2663,7 @@ func (x *ChecksumsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChecksumsRequest.ProtoReflect.Descriptor instead.
 func (*ChecksumsRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{36}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ChecksumsRequest) GetFirst() uint64 {
@@ -2361,7 +2698,7 @@ type ChecksumsResponse struct {
 
 func (x *ChecksumsResponse) Reset() {
 	*x = ChecksumsResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[37]
+	mi := &file_masterv1_master_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2373,7 +2710,7 @@ func (x *ChecksumsResponse) String() string {
 func (*ChecksumsResponse) ProtoMessage() {}
 
 func (x *ChecksumsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[37]
+	mi := &file_masterv1_master_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2386,7 +2723,7 @@ func (x *ChecksumsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChecksumsResponse.ProtoReflect.Descriptor instead.
 func (*ChecksumsResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{37}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ChecksumsResponse) GetName() string {
@@ -2441,7 +2778,7 @@ type RecoverRequest struct {
 
 func (x *RecoverRequest) Reset() {
 	*x = RecoverRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[38]
+	mi := &file_masterv1_master_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2453,7 +2790,7 @@ func (x *RecoverRequest) String() string {
 func (*RecoverRequest) ProtoMessage() {}
 
 func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[38]
+	mi := &file_masterv1_master_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2466,7 +2803,7 @@ func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverRequest.ProtoReflect.Descriptor instead.
 func (*RecoverRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{38}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RecoverRequest) GetConfirm() bool {
@@ -2494,7 +2831,7 @@ type RecoverResponse struct {
 
 func (x *RecoverResponse) Reset() {
 	*x = RecoverResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[39]
+	mi := &file_masterv1_master_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2843,7 @@ func (x *RecoverResponse) String() string {
 func (*RecoverResponse) ProtoMessage() {}
 
 func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[39]
+	mi := &file_masterv1_master_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2856,7 @@ func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverResponse.ProtoReflect.Descriptor instead.
 func (*RecoverResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{39}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RecoverResponse) GetMemberId() string {
@@ -2574,7 +2911,7 @@ type LostMember struct {
 
 func (x *LostMember) Reset() {
 	*x = LostMember{}
-	mi := &file_masterv1_master_proto_msgTypes[40]
+	mi := &file_masterv1_master_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2586,7 +2923,7 @@ func (x *LostMember) String() string {
 func (*LostMember) ProtoMessage() {}
 
 func (x *LostMember) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[40]
+	mi := &file_masterv1_master_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2599,7 +2936,7 @@ func (x *LostMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LostMember.ProtoReflect.Descriptor instead.
 func (*LostMember) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{40}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *LostMember) GetName() string {
@@ -2721,7 +3058,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"registered\x18\x03 \x01(\bR\n" +
 	"registered\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\bR\x06leader\"\x0f\n" +
-	"\rStatusRequest\"\xb4\b\n" +
+	"\rStatusRequest\"\xaf\t\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2754,7 +3091,28 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x0eformat_version\x18\x1a \x01(\rR\rformatVersion\x12\x1b\n" +
 	"\tread_only\x18\x1b \x01(\bR\breadOnly\x12\x16\n" +
 	"\x06listed\x18\x1c \x03(\tR\x06listed\x12\x1a\n" +
-	"\bobstacle\x18\x1d \x01(\tR\bobstacle\"\xf3\x01\n" +
+	"\bobstacle\x18\x1d \x01(\tR\bobstacle\x126\n" +
+	"\x06health\x18\x1f \x01(\v2\x1e.jindo.master.v1.ClusterHealthR\x06health\x12A\n" +
+	"\fverification\x18  \x01(\v2\x1d.jindo.master.v1.VerificationR\fverification\"n\n" +
+	"\rClusterHealth\x12\x18\n" +
+	"\ahealthy\x18\x01 \x01(\bR\ahealthy\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12+\n" +
+	"\x11failure_tolerance\x18\x03 \x01(\rR\x10failureTolerance\"\xc2\x02\n" +
+	"\fVerification\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12<\n" +
+	"\x06result\x18\x02 \x01(\x0e2$.jindo.master.v1.Verification.ResultR\x06result\x12\x14\n" +
+	"\x05first\x18\x03 \x01(\x04R\x05first\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\x04R\x04last\x12!\n" +
+	"\fdigest_index\x18\x05 \x01(\x04R\vdigestIndex\x12\x16\n" +
+	"\x06failed\x18\x06 \x03(\tR\x06failed\"_\n" +
+	"\x06Result\x12\x16\n" +
+	"\x12RESULT_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fRESULT_EQUAL\x10\x01\x12\x14\n" +
+	"\x10RESULT_DIFFERENT\x10\x02\x12\x15\n" +
+	"\x11RESULT_INCOMPLETE\x10\x03\"^\n" +
+	"\x19RecordVerificationRequest\x12A\n" +
+	"\fverification\x18\x01 \x01(\v2\x1d.jindo.master.v1.VerificationR\fverification\"\x1c\n" +
+	"\x1aRecordVerificationResponse\"\xe5\x02\n" +
 	"\x04Peer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -2763,7 +3121,11 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\flast_contact\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12\x1f\n" +
 	"\vmatch_index\x18\x06 \x01(\x04R\n" +
 	"matchIndex\x12+\n" +
-	"\x03rtt\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03rtt\"6\n" +
+	"\x03rtt\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03rtt\x12B\n" +
+	"\x0fcaught_up_since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\rcaughtUpSince\x12\x16\n" +
+	"\x06stable\x18\t \x01(\bR\x06stable\x12\x14\n" +
+	"\x05fault\x18\n" +
+	" \x01(\tR\x05fault\"6\n" +
 	"\x06Digest\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\"+\n" +
@@ -2853,7 +3215,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\aGetView\x12\x1f.jindo.master.v1.GetViewRequest\x1a .jindo.master.v1.GetViewResponse\x12X\n" +
 	"\vListWorkers\x12#.jindo.master.v1.ListWorkersRequest\x1a$.jindo.master.v1.ListWorkersResponse2]\n" +
 	"\aReports\x12R\n" +
-	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\xd1\x04\n" +
+	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\xc0\x05\n" +
 	"\x06Member\x12I\n" +
 	"\x06Status\x12\x1e.jindo.master.v1.StatusRequest\x1a\x1f.jindo.master.v1.StatusResponse\x12m\n" +
 	"\x12TransferLeadership\x12*.jindo.master.v1.TransferLeadershipRequest\x1a+.jindo.master.v1.TransferLeadershipResponse\x12O\n" +
@@ -2862,7 +3224,8 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\n" +
 	"RemovePeer\x12\".jindo.master.v1.RemovePeerRequest\x1a#.jindo.master.v1.RemovePeerResponse\x12R\n" +
 	"\tChecksums\x12!.jindo.master.v1.ChecksumsRequest\x1a\".jindo.master.v1.ChecksumsResponse\x12L\n" +
-	"\aRecover\x12\x1f.jindo.master.v1.RecoverRequest\x1a .jindo.master.v1.RecoverResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
+	"\aRecover\x12\x1f.jindo.master.v1.RecoverRequest\x1a .jindo.master.v1.RecoverResponse\x12m\n" +
+	"\x12RecordVerification\x12*.jindo.master.v1.RecordVerificationRequest\x1a+.jindo.master.v1.RecordVerificationResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
 
 var (
 	file_masterv1_master_proto_rawDescOnce sync.Once
@@ -2876,127 +3239,141 @@ func file_masterv1_master_proto_rawDescGZIP() []byte {
 	return file_masterv1_master_proto_rawDescData
 }
 
-var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_masterv1_master_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_masterv1_master_proto_goTypes = []any{
-	(*RequestId)(nil),                  // 0: jindo.master.v1.RequestId
-	(*NotLeader)(nil),                  // 1: jindo.master.v1.NotLeader
-	(*OpenSessionRequest)(nil),         // 2: jindo.master.v1.OpenSessionRequest
-	(*OpenSessionResponse)(nil),        // 3: jindo.master.v1.OpenSessionResponse
-	(*KeepAliveRequest)(nil),           // 4: jindo.master.v1.KeepAliveRequest
-	(*KeepAliveResponse)(nil),          // 5: jindo.master.v1.KeepAliveResponse
-	(*RegisterWorkerRequest)(nil),      // 6: jindo.master.v1.RegisterWorkerRequest
-	(*RegisterWorkerResponse)(nil),     // 7: jindo.master.v1.RegisterWorkerResponse
-	(*RemoveWorkerRequest)(nil),        // 8: jindo.master.v1.RemoveWorkerRequest
-	(*RemoveWorkerResponse)(nil),       // 9: jindo.master.v1.RemoveWorkerResponse
-	(*MountRequest)(nil),               // 10: jindo.master.v1.MountRequest
-	(*MountResponse)(nil),              // 11: jindo.master.v1.MountResponse
-	(*UnmountRequest)(nil),             // 12: jindo.master.v1.UnmountRequest
-	(*UnmountResponse)(nil),            // 13: jindo.master.v1.UnmountResponse
-	(*InvalidateRequest)(nil),          // 14: jindo.master.v1.InvalidateRequest
-	(*InvalidateResponse)(nil),         // 15: jindo.master.v1.InvalidateResponse
-	(*GetViewRequest)(nil),             // 16: jindo.master.v1.GetViewRequest
-	(*GetViewResponse)(nil),            // 17: jindo.master.v1.GetViewResponse
-	(*ListWorkersRequest)(nil),         // 18: jindo.master.v1.ListWorkersRequest
-	(*ListWorkersResponse)(nil),        // 19: jindo.master.v1.ListWorkersResponse
-	(*WorkerState)(nil),                // 20: jindo.master.v1.WorkerState
-	(*HeartbeatRequest)(nil),           // 21: jindo.master.v1.HeartbeatRequest
-	(*HeartbeatResponse)(nil),          // 22: jindo.master.v1.HeartbeatResponse
-	(*StatusRequest)(nil),              // 23: jindo.master.v1.StatusRequest
-	(*StatusResponse)(nil),             // 24: jindo.master.v1.StatusResponse
-	(*Peer)(nil),                       // 25: jindo.master.v1.Peer
-	(*Digest)(nil),                     // 26: jindo.master.v1.Digest
-	(*TransferLeadershipRequest)(nil),  // 27: jindo.master.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 28: jindo.master.v1.TransferLeadershipResponse
-	(*DescribeRequest)(nil),            // 29: jindo.master.v1.DescribeRequest
-	(*MemberRecord)(nil),               // 30: jindo.master.v1.MemberRecord
-	(*DescribeResponse)(nil),           // 31: jindo.master.v1.DescribeResponse
-	(*JoinRequest)(nil),                // 32: jindo.master.v1.JoinRequest
-	(*JoinResponse)(nil),               // 33: jindo.master.v1.JoinResponse
-	(*RemovePeerRequest)(nil),          // 34: jindo.master.v1.RemovePeerRequest
-	(*RemovePeerResponse)(nil),         // 35: jindo.master.v1.RemovePeerResponse
-	(*ChecksumsRequest)(nil),           // 36: jindo.master.v1.ChecksumsRequest
-	(*ChecksumsResponse)(nil),          // 37: jindo.master.v1.ChecksumsResponse
-	(*RecoverRequest)(nil),             // 38: jindo.master.v1.RecoverRequest
-	(*RecoverResponse)(nil),            // 39: jindo.master.v1.RecoverResponse
-	(*LostMember)(nil),                 // 40: jindo.master.v1.LostMember
-	(*durationpb.Duration)(nil),        // 41: google.protobuf.Duration
-	(*commonv1.RingMember)(nil),        // 42: jindo.common.v1.RingMember
-	(*commonv1.ClusterView)(nil),       // 43: jindo.common.v1.ClusterView
-	(*commonv1.Mount)(nil),             // 44: jindo.common.v1.Mount
-	(*commonv1.WorkerReport)(nil),      // 45: jindo.common.v1.WorkerReport
-	(*timestamppb.Timestamp)(nil),      // 46: google.protobuf.Timestamp
+	(Verification_Result)(0),           // 0: jindo.master.v1.Verification.Result
+	(*RequestId)(nil),                  // 1: jindo.master.v1.RequestId
+	(*NotLeader)(nil),                  // 2: jindo.master.v1.NotLeader
+	(*OpenSessionRequest)(nil),         // 3: jindo.master.v1.OpenSessionRequest
+	(*OpenSessionResponse)(nil),        // 4: jindo.master.v1.OpenSessionResponse
+	(*KeepAliveRequest)(nil),           // 5: jindo.master.v1.KeepAliveRequest
+	(*KeepAliveResponse)(nil),          // 6: jindo.master.v1.KeepAliveResponse
+	(*RegisterWorkerRequest)(nil),      // 7: jindo.master.v1.RegisterWorkerRequest
+	(*RegisterWorkerResponse)(nil),     // 8: jindo.master.v1.RegisterWorkerResponse
+	(*RemoveWorkerRequest)(nil),        // 9: jindo.master.v1.RemoveWorkerRequest
+	(*RemoveWorkerResponse)(nil),       // 10: jindo.master.v1.RemoveWorkerResponse
+	(*MountRequest)(nil),               // 11: jindo.master.v1.MountRequest
+	(*MountResponse)(nil),              // 12: jindo.master.v1.MountResponse
+	(*UnmountRequest)(nil),             // 13: jindo.master.v1.UnmountRequest
+	(*UnmountResponse)(nil),            // 14: jindo.master.v1.UnmountResponse
+	(*InvalidateRequest)(nil),          // 15: jindo.master.v1.InvalidateRequest
+	(*InvalidateResponse)(nil),         // 16: jindo.master.v1.InvalidateResponse
+	(*GetViewRequest)(nil),             // 17: jindo.master.v1.GetViewRequest
+	(*GetViewResponse)(nil),            // 18: jindo.master.v1.GetViewResponse
+	(*ListWorkersRequest)(nil),         // 19: jindo.master.v1.ListWorkersRequest
+	(*ListWorkersResponse)(nil),        // 20: jindo.master.v1.ListWorkersResponse
+	(*WorkerState)(nil),                // 21: jindo.master.v1.WorkerState
+	(*HeartbeatRequest)(nil),           // 22: jindo.master.v1.HeartbeatRequest
+	(*HeartbeatResponse)(nil),          // 23: jindo.master.v1.HeartbeatResponse
+	(*StatusRequest)(nil),              // 24: jindo.master.v1.StatusRequest
+	(*StatusResponse)(nil),             // 25: jindo.master.v1.StatusResponse
+	(*ClusterHealth)(nil),              // 26: jindo.master.v1.ClusterHealth
+	(*Verification)(nil),               // 27: jindo.master.v1.Verification
+	(*RecordVerificationRequest)(nil),  // 28: jindo.master.v1.RecordVerificationRequest
+	(*RecordVerificationResponse)(nil), // 29: jindo.master.v1.RecordVerificationResponse
+	(*Peer)(nil),                       // 30: jindo.master.v1.Peer
+	(*Digest)(nil),                     // 31: jindo.master.v1.Digest
+	(*TransferLeadershipRequest)(nil),  // 32: jindo.master.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 33: jindo.master.v1.TransferLeadershipResponse
+	(*DescribeRequest)(nil),            // 34: jindo.master.v1.DescribeRequest
+	(*MemberRecord)(nil),               // 35: jindo.master.v1.MemberRecord
+	(*DescribeResponse)(nil),           // 36: jindo.master.v1.DescribeResponse
+	(*JoinRequest)(nil),                // 37: jindo.master.v1.JoinRequest
+	(*JoinResponse)(nil),               // 38: jindo.master.v1.JoinResponse
+	(*RemovePeerRequest)(nil),          // 39: jindo.master.v1.RemovePeerRequest
+	(*RemovePeerResponse)(nil),         // 40: jindo.master.v1.RemovePeerResponse
+	(*ChecksumsRequest)(nil),           // 41: jindo.master.v1.ChecksumsRequest
+	(*ChecksumsResponse)(nil),          // 42: jindo.master.v1.ChecksumsResponse
+	(*RecoverRequest)(nil),             // 43: jindo.master.v1.RecoverRequest
+	(*RecoverResponse)(nil),            // 44: jindo.master.v1.RecoverResponse
+	(*LostMember)(nil),                 // 45: jindo.master.v1.LostMember
+	(*durationpb.Duration)(nil),        // 46: google.protobuf.Duration
+	(*commonv1.RingMember)(nil),        // 47: jindo.common.v1.RingMember
+	(*commonv1.ClusterView)(nil),       // 48: jindo.common.v1.ClusterView
+	(*commonv1.Mount)(nil),             // 49: jindo.common.v1.Mount
+	(*commonv1.WorkerReport)(nil),      // 50: jindo.common.v1.WorkerReport
+	(*timestamppb.Timestamp)(nil),      // 51: google.protobuf.Timestamp
 }
 var file_masterv1_master_proto_depIdxs = []int32{
-	41, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
-	41, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
-	41, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
-	0,  // 3: jindo.master.v1.RegisterWorkerRequest.request:type_name -> jindo.master.v1.RequestId
-	42, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
-	43, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
-	0,  // 6: jindo.master.v1.RemoveWorkerRequest.request:type_name -> jindo.master.v1.RequestId
-	0,  // 7: jindo.master.v1.MountRequest.request:type_name -> jindo.master.v1.RequestId
-	44, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
-	44, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
-	0,  // 10: jindo.master.v1.UnmountRequest.request:type_name -> jindo.master.v1.RequestId
-	0,  // 11: jindo.master.v1.InvalidateRequest.request:type_name -> jindo.master.v1.RequestId
-	43, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
-	20, // 13: jindo.master.v1.ListWorkersResponse.workers:type_name -> jindo.master.v1.WorkerState
-	42, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
-	45, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
-	46, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
-	45, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
-	46, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
-	25, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
-	41, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
-	41, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
-	26, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
-	46, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	46, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
-	41, // 25: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
-	41, // 26: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
-	30, // 27: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
-	30, // 28: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
-	26, // 29: jindo.master.v1.ChecksumsResponse.digests:type_name -> jindo.master.v1.Digest
-	40, // 30: jindo.master.v1.RecoverResponse.lost:type_name -> jindo.master.v1.LostMember
-	2,  // 31: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
-	4,  // 32: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
-	6,  // 33: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
-	8,  // 34: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
-	10, // 35: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
-	12, // 36: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
-	14, // 37: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
-	16, // 38: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
-	18, // 39: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
-	21, // 40: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
-	23, // 41: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
-	27, // 42: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
-	29, // 43: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
-	32, // 44: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
-	34, // 45: jindo.master.v1.Member.RemovePeer:input_type -> jindo.master.v1.RemovePeerRequest
-	36, // 46: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
-	38, // 47: jindo.master.v1.Member.Recover:input_type -> jindo.master.v1.RecoverRequest
-	3,  // 48: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
-	5,  // 49: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
-	7,  // 50: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
-	9,  // 51: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
-	11, // 52: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
-	13, // 53: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
-	15, // 54: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
-	17, // 55: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
-	19, // 56: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
-	22, // 57: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
-	24, // 58: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
-	28, // 59: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
-	31, // 60: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
-	33, // 61: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
-	35, // 62: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
-	37, // 63: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
-	39, // 64: jindo.master.v1.Member.Recover:output_type -> jindo.master.v1.RecoverResponse
-	48, // [48:65] is the sub-list for method output_type
-	31, // [31:48] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	46, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
+	46, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
+	46, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
+	1,  // 3: jindo.master.v1.RegisterWorkerRequest.request:type_name -> jindo.master.v1.RequestId
+	47, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
+	48, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
+	1,  // 6: jindo.master.v1.RemoveWorkerRequest.request:type_name -> jindo.master.v1.RequestId
+	1,  // 7: jindo.master.v1.MountRequest.request:type_name -> jindo.master.v1.RequestId
+	49, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
+	49, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
+	1,  // 10: jindo.master.v1.UnmountRequest.request:type_name -> jindo.master.v1.RequestId
+	1,  // 11: jindo.master.v1.InvalidateRequest.request:type_name -> jindo.master.v1.RequestId
+	48, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	21, // 13: jindo.master.v1.ListWorkersResponse.workers:type_name -> jindo.master.v1.WorkerState
+	47, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
+	50, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
+	51, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
+	50, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
+	51, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	30, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
+	46, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	46, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
+	31, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
+	51, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	51, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
+	26, // 25: jindo.master.v1.StatusResponse.health:type_name -> jindo.master.v1.ClusterHealth
+	27, // 26: jindo.master.v1.StatusResponse.verification:type_name -> jindo.master.v1.Verification
+	51, // 27: jindo.master.v1.Verification.time:type_name -> google.protobuf.Timestamp
+	0,  // 28: jindo.master.v1.Verification.result:type_name -> jindo.master.v1.Verification.Result
+	27, // 29: jindo.master.v1.RecordVerificationRequest.verification:type_name -> jindo.master.v1.Verification
+	46, // 30: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
+	46, // 31: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
+	51, // 32: jindo.master.v1.Peer.caught_up_since:type_name -> google.protobuf.Timestamp
+	35, // 33: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
+	35, // 34: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
+	31, // 35: jindo.master.v1.ChecksumsResponse.digests:type_name -> jindo.master.v1.Digest
+	45, // 36: jindo.master.v1.RecoverResponse.lost:type_name -> jindo.master.v1.LostMember
+	3,  // 37: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
+	5,  // 38: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
+	7,  // 39: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
+	9,  // 40: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
+	11, // 41: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
+	13, // 42: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
+	15, // 43: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
+	17, // 44: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
+	19, // 45: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
+	22, // 46: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
+	24, // 47: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
+	32, // 48: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
+	34, // 49: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
+	37, // 50: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
+	39, // 51: jindo.master.v1.Member.RemovePeer:input_type -> jindo.master.v1.RemovePeerRequest
+	41, // 52: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
+	43, // 53: jindo.master.v1.Member.Recover:input_type -> jindo.master.v1.RecoverRequest
+	28, // 54: jindo.master.v1.Member.RecordVerification:input_type -> jindo.master.v1.RecordVerificationRequest
+	4,  // 55: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
+	6,  // 56: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
+	8,  // 57: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
+	10, // 58: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
+	12, // 59: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
+	14, // 60: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
+	16, // 61: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
+	18, // 62: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
+	20, // 63: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
+	23, // 64: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
+	25, // 65: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
+	33, // 66: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
+	36, // 67: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
+	38, // 68: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
+	40, // 69: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
+	42, // 70: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
+	44, // 71: jindo.master.v1.Member.Recover:output_type -> jindo.master.v1.RecoverResponse
+	29, // 72: jindo.master.v1.Member.RecordVerification:output_type -> jindo.master.v1.RecordVerificationResponse
+	55, // [55:73] is the sub-list for method output_type
+	37, // [37:55] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_masterv1_master_proto_init() }
@@ -3009,13 +3386,14 @@ func file_masterv1_master_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_masterv1_master_proto_rawDesc), len(file_masterv1_master_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   41,
+			NumEnums:      1,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   3,
 		},
 		GoTypes:           file_masterv1_master_proto_goTypes,
 		DependencyIndexes: file_masterv1_master_proto_depIdxs,
+		EnumInfos:         file_masterv1_master_proto_enumTypes,
 		MessageInfos:      file_masterv1_master_proto_msgTypes,
 	}.Build()
 	File_masterv1_master_proto = out.File

@@ -567,6 +567,7 @@ const (
 	Member_RemovePeer_FullMethodName         = "/jindo.master.v1.Member/RemovePeer"
 	Member_Checksums_FullMethodName          = "/jindo.master.v1.Member/Checksums"
 	Member_Recover_FullMethodName            = "/jindo.master.v1.Member/Recover"
+	Member_RecordVerification_FullMethodName = "/jindo.master.v1.Member/RecordVerification"
 )
 
 // MemberClient is the client API for Member service.
@@ -592,6 +593,9 @@ type MemberClient interface {
 	// Recover makes this member the only one of its cluster, in the next epoch, when
 	// a majority of the members is lost. The process then ends.
 	Recover(ctx context.Context, in *RecoverRequest, opts ...grpc.CallOption) (*RecoverResponse, error)
+	// RecordVerification makes this member keep the result of a comparison of all
+	// members, for its status.
+	RecordVerification(ctx context.Context, in *RecordVerificationRequest, opts ...grpc.CallOption) (*RecordVerificationResponse, error)
 }
 
 type memberClient struct {
@@ -672,6 +676,16 @@ func (c *memberClient) Recover(ctx context.Context, in *RecoverRequest, opts ...
 	return out, nil
 }
 
+func (c *memberClient) RecordVerification(ctx context.Context, in *RecordVerificationRequest, opts ...grpc.CallOption) (*RecordVerificationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RecordVerificationResponse)
+	err := c.cc.Invoke(ctx, Member_RecordVerification_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // MemberServer is the server API for Member service.
 // All implementations must embed UnimplementedMemberServer
 // for forward compatibility.
@@ -695,6 +709,9 @@ type MemberServer interface {
 	// Recover makes this member the only one of its cluster, in the next epoch, when
 	// a majority of the members is lost. The process then ends.
 	Recover(context.Context, *RecoverRequest) (*RecoverResponse, error)
+	// RecordVerification makes this member keep the result of a comparison of all
+	// members, for its status.
+	RecordVerification(context.Context, *RecordVerificationRequest) (*RecordVerificationResponse, error)
 	mustEmbedUnimplementedMemberServer()
 }
 
@@ -725,6 +742,9 @@ func (UnimplementedMemberServer) Checksums(context.Context, *ChecksumsRequest) (
 }
 func (UnimplementedMemberServer) Recover(context.Context, *RecoverRequest) (*RecoverResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Recover not implemented")
+}
+func (UnimplementedMemberServer) RecordVerification(context.Context, *RecordVerificationRequest) (*RecordVerificationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RecordVerification not implemented")
 }
 func (UnimplementedMemberServer) mustEmbedUnimplementedMemberServer() {}
 func (UnimplementedMemberServer) testEmbeddedByValue()                {}
@@ -873,6 +893,24 @@ func _Member_Recover_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Member_RecordVerification_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RecordVerificationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(MemberServer).RecordVerification(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Member_RecordVerification_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(MemberServer).RecordVerification(ctx, req.(*RecordVerificationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Member_ServiceDesc is the grpc.ServiceDesc for Member service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -907,6 +945,10 @@ var Member_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Recover",
 			Handler:    _Member_Recover_Handler,
+		},
+		{
+			MethodName: "RecordVerification",
+			Handler:    _Member_RecordVerification_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

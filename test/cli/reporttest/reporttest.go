@@ -60,6 +60,14 @@ func master(i int) report.Master {
 	}
 	if i == 1 {
 		m.State, m.ContactSeconds, m.LeaderSince = "LEADER", nil, ago(6*day)
+		m.Group = &report.GroupHealth{Healthy: true, FailureTolerance: 1}
+		m.Verification = &report.Verification{Time: *ago(3 * time.Hour), Result: report.VerifiedEqual, First: 8190001, Last: 8214000}
+		for j := range m.Peers {
+			m.Peers[j].CaughtUpSince, m.Peers[j].Stable, m.Peers[j].Behind = ago(6*day), new(true), new(uint64(0))
+			if j != i {
+				m.Peers[j].ContactSeconds = new(0.011)
+			}
+		}
 	}
 	return m
 }
@@ -83,6 +91,11 @@ func Degraded() *report.Runtime {
 	r := Healthy()
 	refused := "connection refused"
 	r.Masters[0] = report.Master{Name: r.Masters[0].Name, Address: r.Masters[0].Address, RaftAddress: r.Masters[0].RaftAddress, State: "UNREACHABLE", Error: refused}
+	leader := &r.Masters[1]
+	leader.Group = &report.GroupHealth{Reason: r.Masters[0].Name + " does not respond"}
+	leader.Peers[0].ContactSeconds, leader.Peers[0].Behind, leader.Peers[0].CaughtUpSince = new(12.0), new(uint64(1042)), nil
+	leader.Peers[0].Stable, leader.Peers[0].Fault = new(false), "does not respond"
+	leader.Verification.Result, leader.Verification.Failed = report.VerifiedIncomplete, []string{r.Masters[0].Name}
 	r.Masters[2].CommitIndex, r.Masters[2].AppliedIndex, r.Masters[2].LastLogIndex = 8214871, 8214870, 8214880
 	r.Masters[2].ContactSeconds, r.Masters[2].RTTSeconds, r.Masters[2].FsyncP99Seconds = new(0.048), new(0.0098), new(0.0314)
 	r.Masters[2].Digests = []report.Digest{{Index: 8214902, Digest: "00aa0c1122334455"}}
@@ -132,6 +145,7 @@ func Leaderless() *report.Runtime {
 	r := Healthy()
 	for i := range r.Masters {
 		r.Masters[i].State, r.Masters[i].Leader, r.Masters[i].LeaderSince = "CANDIDATE", "", nil
+		r.Masters[i].Group = nil
 		r.Masters[i].Term += uint64(i)
 		r.Masters[i].Ready = false
 	}

@@ -270,6 +270,9 @@ func (m *Member) Recover(context.Context, bool) (*masterv1.RecoverResponse, erro
 	return nil, errNoDisk
 }
 
+// RecordVerification fails.
+func (m *Member) RecordVerification(*masterv1.Verification) error { return errNoDisk }
+
 // Topology lists the members, by their names only.
 func (m *Member) Topology() topology.Topology {
 	var t topology.Topology
