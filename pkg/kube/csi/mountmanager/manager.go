@@ -120,6 +120,19 @@ func (m *Manager) Ensure(ctx context.Context) error {
 	return nil
 }
 
+// Recover takes over an existing mount whose descriptors only its FUSE server still
+// holds; without such a mount it does nothing.
+func (m *Manager) Recover(ctx context.Context) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.session != nil {
+		return
+	}
+	if session := m.recover(ctx); session != nil {
+		m.setSession(session)
+	}
+}
+
 // recover returns a session for an existing mount whose descriptors only its FUSE
 // server still holds, because the plugin and the descriptor store were restarted
 // together. It returns nil if there is no such mount.

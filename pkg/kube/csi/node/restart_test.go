@@ -222,6 +222,16 @@ func TestProcessesAreKilled(t *testing.T) {
 			p.startFDStore()
 			p.startPlugin()
 		}},
+		{"plugin and descriptor store, then the server", func(p *processTestbed, session *csi.NodePublishVolumeRequest, killServer func()) {
+			p.killPlugin()
+			p.killFDStore()
+			p.startFDStore()
+			p.startPlugin()
+			// The kubelet publishes volumes again only after a minute.
+			p.eventually("the mount is stored again", func() bool { return p.storedEntries() > 0 })
+			killServer()
+			p.startServer(session)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newProcessTestbed(t)

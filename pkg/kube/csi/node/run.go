@@ -15,6 +15,9 @@ import (
 const (
 	tickInterval  = time.Second
 	pruneInterval = time.Minute
+	// recoverInterval is the time between attempts to recover mounts from their
+	// servers.
+	recoverInterval = 5 * time.Second
 )
 
 // Run checks mounts, updates the node's labels and removes the files of unused
@@ -26,6 +29,10 @@ func (n *Node) Run(ctx context.Context) {
 	}
 	var group sync.WaitGroup
 	group.Go(func() { every(ctx, pruneInterval, n.prune) })
+	group.Go(func() {
+		n.recoverMounts(ctx)
+		every(ctx, recoverInterval, func() { n.recoverMounts(ctx) })
+	})
 	group.Go(func() {
 		every(ctx, tickInterval, func() {
 			for _, r := range n.allRuntimes() {
@@ -55,6 +62,21 @@ func every(ctx context.Context, interval time.Duration, work func()) {
 			work()
 		}
 	}
+}
+
+// recoverMounts takes over the mounts of which only FUSE servers hold the descriptors,
+// because the pod of the plugin was replaced with its descriptor store. Until then a
+// mount ends with its server, and the kubelet publishes a volume again only after a
+// minute.
+func (n *Node) recoverMounts(ctx context.Context) {
+	var group sync.WaitGroup
+	for _, r := range n.allRuntimes() {
+		group.Go(func() { r.manager.Recover(ctx) })
+	}
+	for _, m := range n.allSidecarMounts() {
+		group.Go(func() { m.manager.Recover(ctx) })
+	}
+	group.Wait()
 }
 
 // checkMount performs the periodic work of a runtime's shared mount.
