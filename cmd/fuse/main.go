@@ -30,6 +30,7 @@ type options struct {
 	directories                    []string
 	attrTTL, entryTTL, negativeTTL time.Duration
 	readTimeout                    time.Duration
+	holderTimeout                  time.Duration
 	uid, gid                       uint
 	memory                         int64
 	passthrough                    int64
@@ -69,6 +70,7 @@ func parseOptions(args []string) (options, error) {
 	flags := flag.NewFlagSet("fuse", flag.ContinueOnError)
 	o.addPathFlags(flags)
 	o.addMountFlags(flags)
+	flags.DurationVar(&o.holderTimeout, "holder-timeout", defaultHolderTimeout(), "time for which a server that is terminated serves on while no other process holds the mount, which would end with it; by default 20s in a pod, otherwise 0")
 	flags.StringVar(&o.healthListen, "health-listen", fmt.Sprintf(":%d", topology.HealthPort), "address for health checks and metrics")
 	o.profiling.AddFlag(flags)
 	if err := flags.Parse(args); err != nil {
@@ -78,6 +80,15 @@ func parseOptions(args []string) (options, error) {
 		return options{}, fmt.Errorf("unknown command %q: run fuse, fuse sidecar or fuse ready", flags.Arg(0))
 	}
 	return o, nil
+}
+
+// defaultHolderTimeout is less than the default grace period of a pod. Outside of pods
+// the holder starts and stops its servers.
+func defaultHolderTimeout() time.Duration {
+	if os.Getenv("KUBERNETES_SERVICE_HOST") == "" {
+		return 0
+	}
+	return 20 * time.Second
 }
 
 // addPathFlags adds the flags that depend on where the server runs: its name, and

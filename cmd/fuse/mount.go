@@ -122,18 +122,20 @@ func (m *mount) serveOne(ctx context.Context) error {
 	m.log.Info("serving", "mount", attachment.Mountpoint, "generation", attachment.Generation)
 	m.files.Store(files)
 	defer m.files.Store(nil)
-	ctx, cancel := context.WithCancel(ctx)
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	go func() {
 		select {
+		case <-serving.Done():
 		case <-ctx.Done():
+			m.awaitHolder(serving, attachment)
 		case <-attachment.Done():
 			// The holder has given the mount to another server, or has
 			// another mount.
-			cancel()
 		}
+		cancel()
 	}()
-	return files.Serve(ctx)
+	return files.Serve(serving)
 }
 
 // waitForMasters updates the view from the masters before the first readers of a

@@ -190,10 +190,18 @@ func TestRecoverFromTheServer(t *testing.T) {
 	if err := attachment.Serving(); err != nil {
 		t.Fatal(err)
 	}
-	stop()
-	s.Close()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
+	if err := attachment.AwaitHolder(ctx); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	s.Close()
+	ended, end := context.WithCancel(ctx)
+	end()
+	eventually(t, "the server has no holder", func() bool { return attachment.AwaitHolder(ended) != nil })
+	held := make(chan error, 1)
+	go func() { held <- attachment.AwaitHolder(ctx) }()
 	if mounted, err := Mounted(s.point); err != nil || !mounted {
 		t.Fatalf("Mounted returned %v, error %v", mounted, err)
 	}
@@ -217,6 +225,9 @@ func TestRecoverFromTheServer(t *testing.T) {
 	defer recovered.Close()
 	stopRecovered := serveAt(t, recovered, socket)
 	eventually(t, "the server has reconnected", recovered.Serving)
+	if err := <-held; err != nil {
+		t.Error(err)
+	}
 	if recovered.Generation() != 1 {
 		t.Errorf("the recovered session has generation %d, want 1", recovered.Generation())
 	}

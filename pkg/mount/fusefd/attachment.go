@@ -42,6 +42,7 @@ type Attachment struct {
 	mu      sync.Mutex
 	conn    *net.UnixConn
 	lost    chan struct{} // closed with conn
+	resumed chan struct{} // closed when conn is replaced
 	closed  bool
 	closing chan struct{} // closed when closed becomes true
 	serving bool
@@ -121,7 +122,7 @@ func attach(conn *net.UnixConn) (*Attachment, error) {
 		registrar: registrar, drops: newDrops(m.Features), closing: make(chan struct{}),
 		Device: os.NewFile(uintptr(fds[0]), devicePath), Slots: slots,
 		Mountpoint: m.Mountpoint, Generation: m.Generation,
-		conn: conn, lost: make(chan struct{}), done: make(chan struct{}), notified: make(chan error, 1),
+		conn: conn, lost: make(chan struct{}), resumed: make(chan struct{}), done: make(chan struct{}), notified: make(chan error, 1),
 	}, nil
 }
 
@@ -199,6 +200,39 @@ func (l *Attachment) Notify(ctx context.Context, notifications [][]byte) error {
 // ended or, for AttachLasting, when a holder has refused the Attachment or it
 // was closed. The descriptor stays usable as long as the mount exists.
 func (l *Attachment) Done() <-chan struct{} { return l.done }
+
+// Held reports whether a holder is connected.
+func (l *Attachment) Held() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.lost:
+		return false
+	default:
+		return true
+	}
+}
+
+// AwaitHolder blocks until a holder is connected, which has the descriptors of the
+// mount too, so that the mount outlives this process. It returns an error if the
+// context ends first, or if there will be no holder because Done is closed.
+func (l *Attachment) AwaitHolder(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		resumed := l.resumed
+		l.mu.Unlock()
+		if l.Held() {
+			return nil
+		}
+		select {
+		case <-resumed:
+		case <-l.done:
+			return fmt.Errorf("wait for a holder of the mount: %w", net.ErrClosed)
+		case <-ctx.Done():
+			return fmt.Errorf("wait for a holder of the mount: %w", context.Cause(ctx))
+		}
+	}
+}
 
 // Close detaches from the mount. No request may be in progress in this process:
 // the next server takes over all live slots.

@@ -121,6 +121,8 @@ func (l *Attachment) resumeOver(conn *net.UnixConn) error {
 		}
 	}
 	l.conn, l.lost = conn, make(chan struct{})
+	close(l.resumed)
+	l.resumed = make(chan struct{})
 	l.registrar.offer(m.Features)
 	l.drops.offer(m.Features)
 	l.registrar.settle(l.Slots.Backings())
