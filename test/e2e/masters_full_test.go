@@ -10,9 +10,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 )
 
 // rounds bounds the number of deletions of all masters until they have returned in
@@ -95,36 +92,4 @@ func TestMasterDiskLost(t *testing.T) {
 	c.checkRaft(t, namespace)
 	w.readOn(t, 200)
 	w.unharmed(t)
-}
-
-// TestControllersReplaced replaces the controllers, as an upgrade does: no pod that
-// serves data is replaced.
-func TestControllersReplaced(t *testing.T) {
-	c := connect(t)
-	namespace := c.namespace(t, "controllers")
-	c.bucket(t)
-	c.create(t, namespace, c.seedDataset())
-	c.create(t, namespace, small)
-	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
-	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
-	before, err := c.pods(t.Context(), namespace, "hbase-jindofs-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.kubectl(t, "rollout", "restart", "-n", "fluid-system", "deployment/dataset-controller", "deployment/jindoruntime-controller")
-	c.kubectl(t, "rollout", "status", "-n", "fluid-system", "deployment/jindoruntime-controller", "--timeout=100s")
-	w.readOn(t, 500)
-	w.unharmed(t)
-	after, err := c.pods(t.Context(), namespace, "hbase-jindofs-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range after {
-		if i >= len(before) || after[i].UID != before[i].UID || after[i].Status.ContainerStatuses[0].RestartCount != before[i].Status.ContainerStatuses[0].RestartCount {
-			t.Errorf("pod %s is another than before", after[i].Name)
-		}
-	}
-	if err := c.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: "hbase"}, &v1alpha1.JindoRuntime{}); err != nil {
-		t.Error(err)
-	}
 }
