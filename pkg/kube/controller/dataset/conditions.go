@@ -30,7 +30,11 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 	}
 	switch {
 	case f.invalid != "":
-		add(v1alpha1.DatasetSpecValid, corev1.ConditionFalse, reasonSpecInvalid, f.invalid)
+		message := f.invalid
+		if f.servesBefore() {
+			message += "; the Dataset is served as before this edit: correct it, or apply the previous manifest"
+		}
+		add(v1alpha1.DatasetSpecValid, corev1.ConditionFalse, reasonSpecInvalid, message)
 	case !f.otherRuntime:
 		add(v1alpha1.DatasetSpecValid, corev1.ConditionTrue, health.ReasonValid, "")
 	}
@@ -121,7 +125,7 @@ func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.Dat
 	for _, c := range after {
 		previous := health.DatasetCondition(before, c.Type)
 		same := previous != nil && previous.Status == c.Status && previous.Reason == c.Reason
-		if same && (previous.Message == c.Message || c.Reason == reasonMountsNotReady) || !recordsEvent(c) {
+		if same && (previous.Message == c.Message || c.Reason == reasonMountsNotReady) || !recordsEvent(c, after) {
 			continue
 		}
 		kind := corev1.EventTypeWarning
@@ -136,8 +140,11 @@ func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.Dat
 }
 
 // recordsEvent reports whether a change of a condition is recorded as an event.
-func recordsEvent(c v1alpha1.DatasetCondition) bool {
+func recordsEvent(c v1alpha1.DatasetCondition, all []v1alpha1.DatasetCondition) bool {
 	switch c.Type {
+	case v1alpha1.DatasetSpecValid: // Ready says the same unless the Dataset is served as before.
+		ready := findCondition(all, v1alpha1.DatasetReady)
+		return c.Status == corev1.ConditionFalse && ready != nil && ready.Reason != reasonSpecInvalid
 	case v1alpha1.DatasetReady:
 		return c.Reason != reasonRuntimeNotReady && c.Reason != reasonVolumeNotBound
 	case v1alpha1.DatasetChangeNotApplied, v1alpha1.DatasetDeletionBlocked, v1alpha1.DatasetMountUnsupported:

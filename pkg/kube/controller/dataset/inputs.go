@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/health"
@@ -52,6 +54,31 @@ func (f inputs) bound() bool { return f.runtime != nil && !f.runtimeTerminating 
 func (f inputs) wasBound() bool {
 	status := f.dataset.Status
 	return status.Phase == v1alpha1.BoundDatasetPhase || status.Phase == v1alpha1.FailedDatasetPhase && len(status.Mounts) > 0
+}
+
+// servesBefore reports whether the runtime serves the Dataset with a spec that an edit
+// cannot take away: its mounts exist, and an edit that is invalid or has no mount that is
+// supported replaces none of them.
+func (f inputs) servesBefore() bool {
+	return f.bound() && f.wasBound() && f.effective() != nil && len(f.runtime.Status.Mounts) > 0
+}
+
+// servedDataset returns the Dataset with the spec that the runtime serves.
+func (f inputs) servedDataset() *v1alpha1.Dataset {
+	served := f.dataset.DeepCopy()
+	served.Spec = *f.effective().Spec.DeepCopy()
+	if _, err := v1alpha1.ClaimSize(served); err != nil {
+		delete(served.Annotations, v1alpha1.PVCStorageAnnotation)
+	}
+	return served
+}
+
+// runtimeSpec returns the spec with which the runtime runs.
+func (f inputs) runtimeSpec() *v1alpha1.JindoRuntimeSpec {
+	if effective := f.runtime.Status.Effective; effective != nil {
+		return &effective.Runtime
+	}
+	return &f.runtime.Spec
 }
 
 // unboundMessage tells the user how to bind the Dataset to a runtime.
@@ -102,11 +129,11 @@ func notReadyReason(f inputs) string {
 // if it is ready.
 func (f inputs) notReady() (reason, message string) {
 	switch {
-	case f.invalid != "":
+	case f.invalid != "" && !f.servesBefore():
 		return reasonSpecInvalid, f.invalid
 	case !f.bound():
 		return reasonNotBound, f.unboundMessage()
-	case len(f.plan.Mounts) == 0:
+	case len(f.plan.Mounts) == 0 && !f.servesBefore():
 		return reasonMountUnsupported, unsupported(f.plan)
 	case f.volume.Conflict != "":
 		return reasonVolumeConflict, f.volume.Conflict
@@ -131,9 +158,12 @@ func (f inputs) notReady() (reason, message string) {
 
 // failedMounts returns the runtime's message about mounts with a failure of the
 // credentials or the store; empty if there are none. Pending and unsupported mounts
-// have not failed.
+// have not failed, nor have those that work with earlier credentials.
 func (f inputs) failedMounts() string {
 	result := health.EvaluateRuntime(f.runtime)
+	if ready := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeMountsReady); f.servesBefore() && ready != nil && ready.Status == corev1.ConditionTrue {
+		return ""
+	}
 	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found {
 		return notes.WithoutIDs(problem.Message)
 	}
@@ -156,7 +186,7 @@ func (f inputs) pendingMounts() string {
 func (f inputs) notReadyComponents() string {
 	r := f.runtime
 	result := health.EvaluateRuntime(r)
-	if invalid, found := result.Find(string(v1alpha1.RuntimeSpecValid)); found {
+	if invalid, found := result.Find(string(v1alpha1.RuntimeSpecValid)); found && r.Status.Effective == nil {
 		return fmt.Sprintf("the spec of JindoRuntime %s is invalid: %s", r.Name, invalid.Message)
 	}
 	var parts []string
@@ -174,10 +204,10 @@ func (f inputs) notReadyComponents() string {
 		}
 		parts = append(parts, text)
 	}
-	s := r.Status
-	part("masters", r.Spec.Master.Disabled, s.MasterPhase, s.MasterNumberReady, s.DesiredMasterNumberScheduled, s.MasterReason)
-	part("workers", r.Spec.Worker.Disabled, s.WorkerPhase, s.WorkerNumberReady, s.DesiredWorkerNumberScheduled, s.WorkerReason)
-	part("mounts", r.Spec.Fuse.Disabled, s.FusePhase, s.FuseNumberReady, s.DesiredFuseNumberScheduled, s.FuseReason)
+	s, spec := r.Status, f.runtimeSpec()
+	part("masters", spec.Master.Disabled, s.MasterPhase, s.MasterNumberReady, s.DesiredMasterNumberScheduled, s.MasterReason)
+	part("workers", spec.Worker.Disabled, s.WorkerPhase, s.WorkerNumberReady, s.DesiredWorkerNumberScheduled, s.WorkerReason)
+	part("mounts", spec.Fuse.Disabled, s.FusePhase, s.FuseNumberReady, s.DesiredFuseNumberScheduled, s.FuseReason)
 	if len(parts) == 0 {
 		return ""
 	}

@@ -160,17 +160,23 @@ func (r *Reconciler) observe(ctx context.Context, dataset *v1alpha1.Dataset) (in
 		return inputs{}, reconcile.Result{}, err
 	}
 	runtime := in.runtime
+	wanted := dataset
 	switch {
-	case in.invalid != "" || len(in.plan.Mounts) == 0 && runtime != nil:
-		return in, reconcile.Result{}, nil // keep the current volume
 	case runtime == nil:
 		return r.withoutRuntime(ctx, dataset, in)
 	case runtime.DeletionTimestamp != nil:
 		return r.withTerminatingRuntime(ctx, dataset, in)
+	case in.invalid != "" && in.servesBefore():
+		wanted = in.servedDataset()
+	case in.invalid != "" || len(in.plan.Mounts) == 0 && !in.servesBefore():
+		return in, reconcile.Result{}, nil // keep the current volume
 	}
-	in.volume, err = r.volumes().Ensure(ctx, dataset, runtime)
+	in.volume, err = r.volumes().Ensure(ctx, wanted, runtime)
 	if err != nil {
 		return inputs{}, reconcile.Result{}, err
+	}
+	if wanted != dataset {
+		in.volume.NotApplied = "" // what the edit requests is not known
 	}
 	result := reconcile.Result{}
 	if !in.volume.Bound || in.volume.NotApplied != "" || notReadyReason(in) != "" {
@@ -205,6 +211,9 @@ func (r *Reconciler) readInputs(ctx context.Context, dataset *v1alpha1.Dataset) 
 		in.otherRuntime = invalid != ""
 	}
 	in.plan = mountPlan(dataset, in.runtime)
+	if in.invalid != "" && in.servesBefore() {
+		in.plan = mountPlan(in.servedDataset(), in.runtime)
+	}
 	return in, nil
 }
 

@@ -56,7 +56,7 @@ func buildStatus(f inputs, now metav1.Time) v1alpha1.DatasetStatus {
 
 // phase returns NotBound until the Dataset is served for the first time, and then
 // Bound while its mounts have not failed: an unavailable master or worker does not
-// prevent reads.
+// prevent reads, nor does an edit that is not valid, as its mounts remain as they are.
 func phase(f inputs) v1alpha1.DatasetPhase {
 	switch reason := notReadyReason(f); reason {
 	case "":
@@ -74,10 +74,10 @@ func phase(f inputs) v1alpha1.DatasetPhase {
 
 // setServedStatus copies the runtime's state to the status.
 func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
-	r := f.runtime
+	r, spec := f.runtime, f.runtimeSpec()
 	replicas := int32(1)
-	if r.Spec.Master.Replicas != nil {
-		replicas = *r.Spec.Master.Replicas
+	if spec.Master.Replicas != nil {
+		replicas = *spec.Master.Replicas
 	}
 	status.Runtimes = []v1alpha1.Runtime{{
 		Name: r.Name, Namespace: r.Namespace, Category: v1alpha1.AccelerateCategory,
@@ -86,7 +86,7 @@ func setServedStatus(status *v1alpha1.DatasetStatus, f inputs) {
 	status.UfsTotal, status.FileNum = r.Status.UfsTotal, r.Status.FileNum
 	status.CacheStates = maps.Clone(r.Status.CacheStates)
 	endpoint := "N/A"
-	if !r.Spec.Master.Disabled {
+	if !spec.Master.Disabled {
 		endpoint = fmt.Sprintf("%s-0.%s:%d", names.Component(r.Name, "master"), r.Namespace, topology.MasterPort)
 	}
 	status.HCFSStatus = &v1alpha1.HCFSStatus{Endpoint: endpoint}

@@ -41,7 +41,11 @@ func (d declarations) reconcile(ctx context.Context, r *report) (declaration, er
 	}}
 	errs, _ := v1alpha1.Validate(r.runtime)
 	if err := errs.ToAggregate(); err != nil {
-		r.setCondition(v1alpha1.RuntimeSpecValid, false, reasonInvalid, errorMessage(err))
+		message := errorMessage(err)
+		if r.status.Effective != nil {
+			message += "; the runtime continues as before this edit: correct it, or apply the previous manifest"
+		}
+		r.setCondition(v1alpha1.RuntimeSpecValid, false, reasonInvalid, message)
 		return declared, nil
 	}
 	r.setCondition(v1alpha1.RuntimeSpecValid, true, reasonValid, "the spec is valid")
@@ -87,8 +91,12 @@ func (d declarations) findDataset(ctx context.Context, r *report, declared *decl
 	v1alpha1.SetDefaults(dataset)
 	if errs, _ := v1alpha1.Validate(dataset); len(errs) > 0 {
 		declared.DatasetInvalid = true
-		r.setCondition(v1alpha1.RuntimeDatasetBound, false, reasonDatasetInvalid,
-			fmt.Sprintf("the spec of Dataset %q is invalid: %s", dataset.Name, errorMessage(errs.ToAggregate())))
+		message := fmt.Sprintf("the spec of Dataset %q is invalid: %s", dataset.Name, errorMessage(errs.ToAggregate()))
+		if e := r.status.Effective; e != nil && e.Dataset != nil && e.Dataset.Name == dataset.Name {
+			r.setCondition(v1alpha1.RuntimeDatasetBound, true, reasonDatasetInvalid, message+"; it is served as before this edit")
+			return nil
+		}
+		r.setCondition(v1alpha1.RuntimeDatasetBound, false, reasonDatasetInvalid, message)
 		return nil
 	}
 	declared.Dataset = dataset
