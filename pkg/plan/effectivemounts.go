@@ -18,10 +18,16 @@ func keepDataset(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpe
 		next.Dataset = current.DeepCopy()
 		return nil, nil
 	case current == nil:
+		awaitCredentials(current, next, p)
 		return nil, nil
 	case next.Dataset == nil || next.Dataset.Name != current.Name:
-		return keepUsed(current, next, p)
+		kept, err := keepUsed(current, next, p)
+		if err == nil && len(kept) == 0 {
+			awaitCredentials(current, next, p)
+		}
+		return kept, err
 	case !p.Mounted:
+		awaitCredentials(current, next, p)
 		return nil, nil
 	}
 	var kept []string
@@ -35,6 +41,21 @@ func keepDataset(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpe
 		return nil, err
 	}
 	return append(kept, edit.kept...), nil
+}
+
+// awaitCredentials sets the revision of the credentials of a Dataset whose mounts do not
+// exist yet, if workers run already: they get the credentials later than the masters get
+// the mounts, and a worker without them would report a failure of the store.
+func awaitCredentials(current *v1alpha1.EffectiveDataset, next *v1alpha1.EffectiveSpec, p Progress) {
+	d := next.Dataset
+	needed := func(m v1alpha1.Mount) bool { return v1alpha1.NeedsCredentials(v1alpha1.Scheme(m.MountPoint)) }
+	switch {
+	case d == nil || !p.Started || next.Runtime.Worker.Disabled || !slices.ContainsFunc(d.Spec.Mounts, needed):
+	case current != nil && current.Name == d.Name && equality.Semantic.DeepEqual(current.Spec.Mounts, d.Spec.Mounts):
+		d.CredentialsRevision = current.CredentialsRevision
+	default:
+		d.CredentialsRevision = next.Revision + 1
+	}
 }
 
 // keepUsed keeps a Dataset that the runtime no longer serves while pods use it.

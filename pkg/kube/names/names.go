@@ -54,6 +54,10 @@ const (
 	LabelRuntimeUID       = "jindo.io/runtime-uid"
 )
 
+// AnnotationRefreshed is the annotation of workers' pods that is changed so that the
+// kubelet writes changed credentials into the pod.
+const AnnotationRefreshed = "jindo.io/credentials-refreshed"
+
 // AnnotationTemplate is the annotation of pods with the digest of the pod template that
 // they were created from.
 const AnnotationTemplate = "jindo.io/template"

@@ -170,6 +170,40 @@ func TestControllersLabelNodesOnly(t *testing.T) {
 	}
 }
 
+// The controllers change one annotation of the pods of runtimes, and nothing else of pods.
+func TestControllersAnnotatePodsOnly(t *testing.T) {
+	s := start(t)
+	namespace := s.namespace(t)
+	as := s.as(t, "jindoruntime-controller", "")
+	pods := map[string]map[string]string{"ours": names.Labels("hadoop", "worker"), "theirs": nil}
+	for name, labels := range pods {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: labels, Annotations: map[string]string{"a": "b"}}}
+		// The container of another product has not the settings of ours.
+		pod.Spec.Containers = []corev1.Container{{Name: "c", Image: "i"}}
+		if err := s.Create(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range []struct{ pod, part, want string }{
+		{"ours", `{"metadata":{"annotations":{"jindo.io/credentials-refreshed":"1"}}}`, ""},
+		{"theirs", `{"metadata":{"annotations":{"jindo.io/credentials-refreshed":"1"}}}`, "managed-by"},
+		{"ours", `{"metadata":{"annotations":{"a":"c"}}}`, "may only change the annotation"},
+		{"ours", `{"metadata":{"annotations":{"a":null}}}`, "may only change the annotation"},
+		{"ours", `{"metadata":{"labels":{"a":"b"}}}`, "may only change the annotation"},
+		{"ours", `{"metadata":{"finalizers":["example.com/f"]}}`, "may only change the annotation"},
+		{"ours", `{"spec":{"containers":[{"name":"c","image":"other"}]}}`, "may only change the annotation"},
+	} {
+		eventually(t, row.part, func() error {
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: row.pod}}
+			err := as.Patch(t.Context(), pod, client.RawPatch(types.StrategicMergePatchType, []byte(row.part)), client.DryRunAll)
+			if row.want == "" && err != nil || row.want != "" && (err == nil || !strings.Contains(err.Error(), row.want)) {
+				return errors.New(row.pod + " " + row.part + ": " + errorText(err) + ", want " + row.want)
+			}
+			return nil
+		})
+	}
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return "no error"

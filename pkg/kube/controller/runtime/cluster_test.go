@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -40,6 +41,7 @@ const (
 // kubelets and Kubernetes' controllers do in a real cluster.
 type cluster struct {
 	client.Client
+	config  *rest.Config
 	masters *fakeMasters
 	counts  counts
 
@@ -93,7 +95,7 @@ func startCluster(ends *apiserver.Ends) (*cluster, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ends.Add(func() error { cancel(); return nil })
 	c := &cluster{
-		masters: newFakeMasters(), problems: map[string][]runtime.Problem{}, steps: map[string]runtime.Teardown{}, synced: map[string]int{},
+		config: config, masters: newFakeMasters(), problems: map[string][]runtime.Problem{}, steps: map[string]runtime.Teardown{}, synced: map[string]int{},
 		counts: counts{writes: map[string]int{}, passes: map[string]int{}, manual: map[string]bool{}},
 	}
 	mgr, err := manager.NewManager(config, "test", manager.Options{Namespace: system})

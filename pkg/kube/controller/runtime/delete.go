@@ -81,5 +81,6 @@ func (r *Reconciler) dropFinalizer(ctx context.Context, runtime *v1alpha1.JindoR
 	r.applied.forget(runtime.UID)
 	r.usageUpdates.forget(runtime.UID)
 	r.revisions.forget(runtime.UID)
+	r.refreshed.forget(runtime.UID)
 	return nil
 }

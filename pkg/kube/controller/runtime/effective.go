@@ -121,7 +121,10 @@ func (e effectiveSpecs) advance(ctx context.Context, r *report, declared declara
 	if err != nil {
 		return err
 	}
-	r.setProblem(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, joinMessages(append(kept, waiting...)))
+	if r.status.MountTime != nil { // Otherwise MountsReady has the messages.
+		kept = append(kept, waiting...)
+	}
+	r.setProblem(v1alpha1.RuntimeChangeNotApplied, reasonSpecEdited, joinMessages(kept))
 	if next == want.effective {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (c mounts) reconcile(ctx context.Context, r *report, want *desired, m *mast
 		defer cancel()
 		waiting, m.failed = c.mount(ctx, r, want, m)
 	}
-	c.setStatus(r, want, m)
+	c.setStatus(r, want, m, waiting)
 	return waiting
 }
 
@@ -84,7 +85,8 @@ func (c mounts) mount(ctx context.Context, r *report, want *desired, m *masterSt
 		}
 		m.view = view
 	}
-	if r.status.MountTime == nil && len(want.plan.Mounts) > 0 {
+	exists := func(planned plan.Mount) bool { return mountAt(m.view, planned.Path) != nil }
+	if r.status.MountTime == nil && slices.ContainsFunc(want.plan.Mounts, exists) {
 		at := r.now
 		r.status.MountTime = &at
 	}
@@ -139,12 +141,22 @@ func (m *masterState) credentialsUnread(revision int64) string {
 	if m.workers == nil {
 		return "the workers"
 	}
-	for _, w := range m.workers {
-		if w.GetLive() && w.GetReport().GetCredentialsRevision() < uint64(revision) {
-			return cmp.Or(w.GetReport().GetName(), "a worker")
-		}
+	for name := range m.withoutCredentials(revision) {
+		return cmp.Or(name, "a worker")
 	}
 	return ""
+}
+
+// withoutCredentials returns the names of the live workers that have not read the
+// credentials of a revision.
+func (m *masterState) withoutCredentials(revision int64) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, w := range m.workers {
+			if w.GetLive() && w.GetReport().GetCredentialsRevision() < uint64(max(revision, 0)) && !yield(w.GetReport().GetName()) {
+				return
+			}
+		}
+	}
 }
 
 // refInUse reports whether the masters, or a worker with an earlier view, may use
@@ -186,7 +198,7 @@ func sameMount(existing, want *commonv1.Mount) bool {
 }
 
 // setStatus sets the existing mounts and whether their stores are available.
-func (mounts) setStatus(r *report, want *desired, m *masterState) {
+func (mounts) setStatus(r *report, want *desired, m *masterState, waiting []string) {
 	if want.plan.Unbound != "" {
 		removeCondition(&r.status.Conditions, v1alpha1.RuntimeMountsReady)
 		return
@@ -202,11 +214,11 @@ func (mounts) setStatus(r *report, want *desired, m *masterState) {
 	if m.workers == nil && r.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
 		return // Without reports the state of the stores is unknown.
 	}
-	ok, reason, message := mountsReady(r.status.Mounts, want.plan, m)
+	ok, reason, message := mountsReady(r.status.Mounts, want.plan, m, waiting)
 	r.setCondition(v1alpha1.RuntimeMountsReady, ok, reason, message)
 }
 
-func mountsReady(existing []v1alpha1.Mount, p *plan.Plan, a *masterState) (ok bool, reason, message string) {
+func mountsReady(existing []v1alpha1.Mount, p *plan.Plan, a *masterState, waiting []string) (ok bool, reason, message string) {
 	var unsupported, refused, pending []string
 	for _, problem := range p.Problems {
 		unsupported = append(unsupported, fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message))
@@ -230,6 +242,9 @@ func mountsReady(existing []v1alpha1.Mount, p *plan.Plan, a *masterState) (ok bo
 	case len(unsupported) > 0:
 		return false, reasonUnsupported, strings.Join(slices.Concat(unsupported, pending), "; ")
 	case len(pending) > 0:
+		if len(existing) == 0 && len(waiting) > 0 {
+			pending = waiting
+		}
 		if a.failed != nil {
 			pending = append(pending, errorMessage(a.failed))
 		}

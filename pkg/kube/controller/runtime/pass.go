@@ -27,6 +27,7 @@ type subReconcilers struct {
 	scheduling   scheduling
 	masters      masterReader
 	mounts       mounts
+	refreshes    credentialRefreshes
 	rollouts     rollouts
 	status       statusWriter
 }
@@ -50,6 +51,7 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 		scheduling: scheduling{r.Live},
 		masters:    masterReader{r.connections},
 		mounts:     mounts{r.Live},
+		refreshes:  credentialRefreshes{r.Client, r.refreshed},
 		rollouts:   rollouts{r.Client},
 		status:     statusWriter{r.usageUpdates, r.Image},
 	}
@@ -133,6 +135,7 @@ func (r *Reconciler) carryOut(ctx context.Context, rep *report, declared declara
 	failed = errors.Join(failed, err)
 	waiting := parts.mounts.reconcile(ctx, rep, want, masters)
 	parts.status.reconcile(rep, want, workloads, masters)
+	parts.refreshes.reconcile(ctx, rep, want, workloads, masters)
 	if failed == nil {
 		failed = parts.rollouts.reconcile(ctx, rep, want, applied, workloads, masters)
 	}

@@ -101,12 +101,18 @@ type Reconciler struct {
 	applied      *appliedObjects
 	usageUpdates *usageTimes
 	revisions    *revisions
+	refreshed    *refreshTimes
 	parts        subReconcilers
 }
 
 // SetupWithManager sets the defaults of r and registers the controller with the
 // manager.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	return r.setup(mgr, "jindoruntime", r)
+}
+
+// setup registers a controller whose reconciler is reconciler.
+func (r *Reconciler) setup(mgr ctrl.Manager, name string, reconciler reconcile.Reconciler) error {
 	r.complete()
 	toRuntime := handler.EnqueueRequestsFromMapFunc(runtimeOfLabels)
 	fromDataset := handler.EnqueueRequestsFromMapFunc(r.runtimesOfDataset)
@@ -122,13 +128,13 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Pod{}, toRuntime).
 		Watches(&corev1.PersistentVolume{}, toRuntime).
 		Watches(&v1alpha1.Dataset{}, fromDataset, builder.WithPredicates(specChanged())).
-		Named("jindoruntime").
+		Named(name).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: maxConcurrent,
 			RecoverPanic:            new(true),
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](500*time.Millisecond, maxBackoff),
 		}).
-		Complete(r)
+		Complete(reconciler)
 	if err != nil {
 		return fmt.Errorf("set up the JindoRuntime controller: %w", err)
 	}
@@ -147,6 +153,7 @@ func (r *Reconciler) complete() {
 	r.applied = newAppliedObjects()
 	r.usageUpdates = newUsageTimes()
 	r.revisions = newRevisions()
+	r.refreshed = newRefreshTimes()
 	r.parts = r.subReconcilers()
 }
 

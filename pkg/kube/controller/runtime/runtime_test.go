@@ -253,6 +253,7 @@ func TestUnbound(t *testing.T) {
 	if err := c.Update(t.Context(), runtime); err != nil {
 		t.Fatal(err)
 	}
+	c.reportRevision(ns, c.awaitRefresh(t, ns))
 	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
 		if len(s.Mounts) != 1 {
 			return fmt.Errorf("no mounts: %+v", s.Conditions)

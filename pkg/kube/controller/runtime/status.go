@@ -210,10 +210,18 @@ func setReady(r *report, want *desired, m *masterState) {
 }
 
 // awaitsWorkers reports whether the pass waits for state that has no watch: mounts,
-// and the first usage figures.
+// and the first usage figures. Of mounts that do not become ready it stops waiting.
 func awaitsWorkers(r *report, want *desired) bool {
-	if want.plan.Unbound != "" || want.plan.Masters == nil || r.age() > startupTime {
+	if want.plan.Unbound != "" || want.plan.Masters == nil {
 		return false
 	}
-	return r.previousStatus(v1alpha1.RuntimeMountsReady) != corev1.ConditionTrue || r.status.UfsTotal == calculating
+	if r.age() <= startupTime && r.status.UfsTotal == calculating {
+		return true
+	}
+	for _, c := range r.status.Conditions {
+		if c.Type == v1alpha1.RuntimeMountsReady {
+			return c.Status != corev1.ConditionTrue && r.now.Sub(c.LastTransitionTime.Time) <= startupTime
+		}
+	}
+	return false
 }
