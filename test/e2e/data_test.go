@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/jindo-io/jindo/manifests/samples"
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 )
 
 // small is a runtime that starts fast and needs few resources: one master, one
@@ -81,7 +83,19 @@ func TestUnboundPair(t *testing.T) {
 
 	// With the line the pair is bound, and pods can read.
 	c.kubectl(t, "annotate", "jindoruntime", "hadoop", "-n", namespace, "data.fluid.io/dataset=hbase")
+	annotated := time.Now()
 	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	t.Logf("bound %.1f s after the annotation", time.Since(annotated).Seconds())
+	// Workers have the credentials before they open the store.
+	var list corev1.EventList
+	if err := c.List(t.Context(), &list, client.InNamespace(namespace)); err != nil {
+		t.Fatal(err)
+	}
+	for _, event := range list.Items {
+		if event.Reason == health.ReasonStoreRefuses || event.Reason == health.ReasonMountsNotReady {
+			t.Errorf("event %s: %s", event.Reason, event.Message)
+		}
+	}
 	c.job(t, namespace, "read", "hbase", "/hadoop")
 }
 
