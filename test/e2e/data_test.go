@@ -62,6 +62,7 @@ func TestUnboundPair(t *testing.T) {
 	t.Parallel()
 	c := connect(t)
 	namespace := c.namespace(t, "unbound")
+	c.bucket(t)
 	c.create(t, namespace, c.seedDataset())
 	c.create(t, namespace, withoutAnnotation(samples.Runtime))
 	r := c.runtimeReady(t, namespace, "hadoop")
