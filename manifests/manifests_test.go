@@ -88,7 +88,7 @@ func settings(t *testing.T) map[string]string {
 func TestNamespacesAndNames(t *testing.T) {
 	clusterWide := []string{
 		"Namespace", "ClusterRole", "ClusterRoleBinding", "CSIDriver", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
-		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+		"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "PriorityClass",
 	}
 	for _, object := range decode(t, manifests.Install) {
 		accessor, err := meta.Accessor(object)

@@ -77,7 +77,7 @@ func RefusedDatasetEdits(claim *corev1.PersistentVolumeClaimSpec, dataset *v1alp
 		refused = append(refused, Refusal{"spec.accessModes", "they are part of the Dataset's PersistentVolumeClaim, which exists already and cannot be changed", recreateDataset})
 	}
 	has := claim.Resources.Requests[corev1.ResourceStorage]
-	if size, err := v1alpha1.ClaimSize(dataset); err == nil && size.Cmp(has) != 0 {
+	if size, err := v1alpha1.ClaimSize(dataset); err == nil && !v1alpha1.EqualQuantities(size, has) {
 		refused = append(refused, Refusal{
 			"metadata.annotations[" + v1alpha1.PVCStorageAnnotation + "]",
 			fmt.Sprintf("it is the size of the Dataset's PersistentVolumeClaim, which exists already with %s and cannot be resized; it does not limit the data", &has), recreateDataset,

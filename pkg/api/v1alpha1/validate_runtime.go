@@ -16,6 +16,7 @@ func (f *findings) runtime(spec *JindoRuntimeSpec) {
 	f.component(path.Child("worker"), &spec.Worker, spec)
 	f.fuse(path.Child("fuse"), &spec.Fuse)
 	f.tieredStore(path.Child("tieredstore", "levels"), spec.TieredStore)
+	f.memoryTiers(path.Child("worker", "resources", "limits").Key("memory"), spec)
 	f.labels(path, spec.Labels, spec.PodMetadata)
 	f.pullPolicy(path.Child("jindoVersion", "imagePullPolicy"), spec.JindoVersion.ImagePullPolicy)
 	f.user(path.Child("runAs"), spec.RunAs)

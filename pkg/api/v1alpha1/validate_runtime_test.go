@@ -213,6 +213,10 @@ func TestUnsupportedFieldsAreWarnedOf(t *testing.T) {
 		"{master: {disabled: true}, worker: {disabled: true}}": "spec.worker.disabled: " + FuseOnlyUnsupported,
 		"fuse: {cleanPolicy: OnFuseChanged}":                   "spec.fuse.cleanPolicy: OnFuseChanged has the effect of OnRuntimeDeleted",
 		"fuse: {cleanPolicy: OnDemand}":                        "",
+		"{worker: {resources: {limits: {memory: 1Gi}}}, tieredstore: {levels: [{mediumtype: MEM, quota: 10Gi}]}}":                         "spec.worker.resources.limits[memory]: 1Gi is less than the 10Gi of tiers in memory: the limit is one of the process alone, and pods get the sum of both, 11Gi",
+		"{worker: {resources: {limits: {memory: 1Gi}}}, tieredstore: {levels: [{mediumtype: MEM, path: '/a,/b', quotaList: '1Gi,1Mi'}]}}": "less than the 1025Mi of tiers in memory",
+		"{worker: {resources: {limits: {memory: 10Gi}}}, tieredstore: {levels: [{mediumtype: MEM, quota: 10Gi}]}}":                        "",
+		"{worker: {resources: {requests: {memory: 1Gi}}}, tieredstore: {levels: [{mediumtype: MEM, quota: 10Gi}]}}":                       "",
 	} {
 		errs, warnings := Validate(decodeOne(t, manifest(JindoRuntimeKind, "", spec)))
 		got := strings.Join(warnings, "\n")

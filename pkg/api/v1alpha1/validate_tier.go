@@ -5,6 +5,8 @@ import (
 	"path"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -167,4 +169,30 @@ func (f *findings) separateTier(at *field.Path, level Level, p string, taken map
 // inside reports whether p is below dir.
 func inside(p, dir string) bool {
 	return p != dir && strings.HasPrefix(p, strings.TrimSuffix(path.Clean(dir), "/")+"/")
+}
+
+// memoryTiers warns of a memory limit of workers below the quotas of tiers in memory: it
+// is one of the process alone.
+func (f *findings) memoryTiers(at *field.Path, spec *JindoRuntimeSpec) {
+	limit, limited := spec.Worker.Resources.Limits[corev1.ResourceMemory]
+	limit, err := ParseQuantity(limit.String())
+	if !limited || err != nil || len(f.errs) > 0 {
+		return
+	}
+	sum := resource.NewQuantity(0, resource.BinarySI)
+	for _, level := range spec.TieredStore.Levels {
+		defaultLevel(&level)
+		paths, err := level.TierPaths()
+		if err != nil || level.MediumType != MediumMEM {
+			continue
+		}
+		for _, p := range paths {
+			sum.Add(*resource.NewQuantity(p.Quota, resource.BinarySI))
+		}
+	}
+	if limit.Cmp(*sum) < 0 {
+		total := sum.DeepCopy()
+		total.Add(limit)
+		f.warn(at, "%s is less than the %s of tiers in memory: the limit is one of the process alone, and pods get the sum of both, %s, on Kubernetes", &limit, sum, &total)
+	}
 }

@@ -1,6 +1,8 @@
 package render
 
 import (
+	"cmp"
+
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,11 +19,11 @@ func (in *Input) fuse() *appsv1.DaemonSet {
 	template := in.template(c, in.fuseSettings())
 	template.Spec.Affinity.NodeAffinity = &corev1.NodeAffinity{
 		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
-			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.FuseNodeLabel(in.Plan.Namespace, in.Plan.Name))}},
-			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.CacheNodeLabel(in.Plan.Namespace, in.Plan.Name))}},
+			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.FuseNodeLabel(in.Plan.Namespace, in.Plan.Name)), notVirtual()}},
+			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.CacheNodeLabel(in.Plan.Namespace, in.Plan.Name)), notVirtual()}},
 		}},
 	}
-	template.Spec.PriorityClassName = in.FusePriorityClass
+	template.Spec.PriorityClassName = cmp.Or(in.FusePriorityClass, in.PriorityClass)
 	grace := int64(60)
 	template.Spec.TerminationGracePeriodSeconds = &grace
 	return &appsv1.DaemonSet{
@@ -34,11 +36,16 @@ func (in *Input) fuse() *appsv1.DaemonSet {
 	}
 }
 
+// notVirtual excludes virtual nodes, which run no node plugin.
+func notVirtual() corev1.NodeSelectorRequirement {
+	return corev1.NodeSelectorRequirement{Key: "type", Operator: corev1.NodeSelectorOpNotIn, Values: []string{"virtual-kubelet"}}
+}
+
 func (in *Input) fuseSettings() podSettings {
 	spec := in.Runtime.Spec.Fuse
 	s := podSettings{
 		image: in.Images.Fuse, pullPolicy: spec.ImagePullPolicy,
-		pullSecrets: spec.ImagePullSecrets, resources: spec.Resources, nodeSelector: spec.NodeSelector,
+		pullSecrets: spec.ImagePullSecrets, resources: withRequests(spec.Resources, plan.RoleFuse), nodeSelector: spec.NodeSelector,
 		// Every node with pods that use the volume must run a server, regardless of
 		// taints.
 		tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},

@@ -47,6 +47,13 @@ func (in *Input) masters() *appsv1.StatefulSet {
 	template.Spec.Affinity.PodAntiAffinity = &corev1.PodAntiAffinity{
 		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{antiAffinityTerm(Selector(in.Plan.Name, c.Role))},
 	}
+	// Masters of one zone are lost together. Those whose volumes are directories of nodes
+	// follow their nodes, which the controller selects.
+	template.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
+		MaxSkew: 1, TopologyKey: corev1.LabelTopologyZone, WhenUnsatisfiable: corev1.ScheduleAnyway,
+		LabelSelector: &metav1.LabelSelector{MatchLabels: Selector(in.Plan.Name, c.Role)},
+	}}
+	template.Spec.PriorityClassName = in.PriorityClass
 	grace := int64(masterGrace)
 	template.Spec.TerminationGracePeriodSeconds = &grace
 	return &appsv1.StatefulSet{
@@ -70,7 +77,7 @@ func (in *Input) masterSettings() podSettings {
 	spec := in.Runtime.Spec.Master
 	s := podSettings{
 		image: in.Images.Jindo, pullPolicy: in.Runtime.Spec.JindoVersion.ImagePullPolicy,
-		pullSecrets: spec.ImagePullSecrets, resources: spec.Resources, nodeSelector: spec.NodeSelector,
+		pullSecrets: spec.ImagePullSecrets, resources: withRequests(spec.Resources, plan.RoleMaster), nodeSelector: spec.NodeSelector,
 		tolerations: append(in.datasetTolerations(), spec.Tolerations...),
 		labels:      spec.Labels, metadata: spec.PodMetadata,
 		root:   in.masterPath() != "",

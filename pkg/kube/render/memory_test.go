@@ -19,7 +19,7 @@ func TestMemoryTiersCount(t *testing.T) {
 	for _, test := range []struct {
 		name, request, limit, wantRequest, wantLimit string
 	}{
-		{"neither", "", "", "1Gi", ""},
+		{"neither", "", "", "1152Mi", ""},
 		{"a request", "512Mi", "", "1536Mi", ""},
 		{"a limit", "", "2Gi", "", "3Gi"},
 		{"both, the limit below the quota", "256Mi", "512Mi", "1280Mi", "1536Mi"},
@@ -45,7 +45,7 @@ func TestMemoryTiersCount(t *testing.T) {
 			if test.limit != "" && spec.Limits.Memory().Cmp(resource.MustParse(test.limit)) != 0 {
 				t.Errorf("the limit of the runtime is now %s", spec.Limits.Memory())
 			}
-			if masters := templates(objects)["train-jindofs-master"].Spec.Containers[0].Resources; masters.Requests != nil {
+			if masters := templates(objects)["train-jindofs-master"].Spec.Containers[0].Resources; masters.Requests.Memory().String() != "64Mi" {
 				t.Errorf("masters request %v", masters.Requests)
 			}
 		})

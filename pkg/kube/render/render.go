@@ -41,7 +41,9 @@ type Input struct {
 	// MasterNodes are the values of the label kubernetes.io/hostname of the nodes
 	// of the masters' volumes, by ordinal; empty for a master without a node.
 	MasterNodes []string
-	// FusePriorityClass is the priority class of fuse pods; empty for none.
+	// PriorityClass is the priority class of masters, and of fuse pods unless
+	// FusePriorityClass is another one; empty for none.
+	PriorityClass     string
 	FusePriorityClass string
 	// SystemNamespace is the namespace of the controller; the default is
 	// names.SystemNamespace.

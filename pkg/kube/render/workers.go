@@ -57,7 +57,7 @@ func (in *Input) workerSettings() podSettings {
 	spec := in.Runtime.Spec.Worker
 	s := podSettings{
 		image: in.Images.Jindo, pullPolicy: in.Runtime.Spec.JindoVersion.ImagePullPolicy,
-		pullSecrets: spec.ImagePullSecrets, resources: withMemoryTiers(spec.Resources, in.Plan.Workers), nodeSelector: spec.NodeSelector,
+		pullSecrets: spec.ImagePullSecrets, resources: withMemoryTiers(withRequests(spec.Resources, plan.RoleWorker), in.Plan.Workers), nodeSelector: spec.NodeSelector,
 		tolerations: append(in.datasetTolerations(), spec.Tolerations...),
 		labels:      spec.Labels, metadata: spec.PodMetadata,
 		root:   firstHostPath(in.Plan) != "",
@@ -83,42 +83,6 @@ func (in *Input) workerSettings() podSettings {
 	}
 	in.addUserVolumes(&s, spec.VolumeMounts)
 	return s
-}
-
-// withMemoryTiers returns the resources of a worker with the quotas of its tiers in
-// memory added to the memory that it requests and to its limit: the kernel charges the
-// files of an emptyDir in memory to the container that writes them. Without a request
-// the quotas are requested, so that the scheduler knows of them; a limit without a
-// request is the request, too, and a worker without a limit gets none.
-func withMemoryTiers(resources corev1.ResourceRequirements, workers *plan.Component) corev1.ResourceRequirements {
-	var quota int64
-	for _, v := range workers.Volumes {
-		if v.Tier != nil && v.Tier.Medium == v1alpha1.MediumMEM {
-			quota += v.Tier.Quota
-		}
-	}
-	if quota == 0 {
-		return resources
-	}
-	sum := *resources.DeepCopy()
-	_, limited := sum.Limits[corev1.ResourceMemory]
-	_, requested := sum.Requests[corev1.ResourceMemory]
-	if limited {
-		sum.Limits[corev1.ResourceMemory] = plus(sum.Limits[corev1.ResourceMemory], quota)
-	}
-	if requested || !limited {
-		if sum.Requests == nil {
-			sum.Requests = corev1.ResourceList{}
-		}
-		sum.Requests[corev1.ResourceMemory] = plus(sum.Requests[corev1.ResourceMemory], quota)
-	}
-	return sum
-}
-
-// plus returns a quantity with a number of bytes added.
-func plus(q resource.Quantity, bytes int64) resource.Quantity {
-	q.Add(*resource.NewQuantity(bytes, resource.BinarySI))
-	return q
 }
 
 // workerData returns the volume of a worker's data directory. It is on the same disk

@@ -61,7 +61,9 @@ type Options struct {
 	Namespace string
 	// Image is the default image of data pods.
 	Image string
-	// FusePriorityClass is the priority class of fuse pods; empty for none.
+	// PriorityClass is the priority class of masters, and of fuse pods unless
+	// FusePriorityClass is another one; empty for none.
+	PriorityClass     string
 	FusePriorityClass string
 	// HostPaths are the directories of nodes that runtimes may use.
 	HostPaths hostpath.Policy

@@ -34,7 +34,7 @@ func setupRuntime(mgr ctrl.Manager, o Options) error {
 	r := &runtime.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder("jindoruntime-controller"), SystemNamespace: o.Namespace,
-		Image: o.Image, FusePriorityClass: o.FusePriorityClass, HostPaths: o.HostPaths,
+		Image: o.Image, PriorityClass: o.PriorityClass, FusePriorityClass: o.FusePriorityClass, HostPaths: o.HostPaths,
 	}
 	deps := teardown.Deps{
 		Client: r.Client, Live: r.Live, SystemNamespace: r.SystemNamespace, Image: r.Image, Recorder: r.Recorder,

@@ -24,6 +24,7 @@ type objects struct {
 	applied   *appliedObjects
 	// image is the image of the controller.
 	image             string
+	priorityClass     string
 	fusePriorityClass string
 	hostPaths         hostpath.Policy
 	systemNamespace   string
@@ -36,7 +37,7 @@ func (o objects) reconcile(ctx context.Context, r *report, want *desired, ca []b
 	rendered, err := render.Objects(render.Input{
 		Plan: want.plan, Runtime: want.runtime, Dataset: want.dataset, Images: want.effective.Images,
 		ClusterID: formation.ClusterID, Formed: formation.Formed, CA: ca, MasterNodes: p.masters,
-		FusePriorityClass: o.fusePriorityClass, HostPaths: o.hostPaths, SystemNamespace: o.systemNamespace, PodSecurity: refused.podSecurity,
+		PriorityClass: o.priorityClass, FusePriorityClass: o.fusePriorityClass, HostPaths: o.hostPaths, SystemNamespace: o.systemNamespace, PodSecurity: refused.podSecurity,
 	})
 	if err := refused.observe(err); err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 		placements:   placements{r.Client, r.Live},
 		objects: objects{
 			client: r.Client, workloads: workloads, applied: r.applied, image: r.Image,
-			fusePriorityClass: r.FusePriorityClass, hostPaths: r.HostPaths, systemNamespace: r.SystemNamespace,
+			priorityClass: r.PriorityClass, fusePriorityClass: r.FusePriorityClass, hostPaths: r.HostPaths, systemNamespace: r.SystemNamespace,
 		},
 		workloads:  workloads,
 		former:     formerMasters{r.Client},

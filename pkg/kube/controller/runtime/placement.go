@@ -20,7 +20,8 @@ import (
 )
 
 // placements selects a node for the volume of each master if the volumes are
-// directories of nodes, at most one per node. A selected node does not change.
+// directories of nodes, at most one per node, in different zones as far as there are
+// nodes. A selected node does not change.
 //
 // Input: the desired state, and whether its directories are refused. Output: the
 // placement; volumes whose claims were deleted become available again.
@@ -132,7 +133,9 @@ func (p *placement) chooseNodes(want *desired) {
 		switch {
 		case p.foreign[i]: // reported already
 		case host == "" && len(free) > 0:
-			p.masters[i], free = free[0], free[1:]
+			at := p.leastUsedZone(free)
+			p.masters[i] = free[at]
+			free = slices.Delete(free, at, at+1)
 		case host == "":
 			missing++
 		case !p.hasHost(host):
@@ -148,8 +151,36 @@ func (p *placement) chooseNodes(want *desired) {
 	}
 }
 
-func (p *placement) hasHost(host string) bool {
-	return slices.ContainsFunc(p.nodes, func(n corev1.Node) bool { return n.Labels[corev1.LabelHostname] == host })
+// leastUsedZone returns the index of the first node in a zone with the fewest masters.
+func (p *placement) leastUsedZone(hosts []string) int {
+	used := map[string]int{}
+	for _, host := range p.masters {
+		if host != "" {
+			used[p.zone(host)]++
+		}
+	}
+	best := 0
+	for i, host := range hosts {
+		if used[p.zone(host)] < used[p.zone(hosts[best])] {
+			best = i
+		}
+	}
+	return best
+}
+
+// zone returns the zone of a node; empty if it is not known.
+func (p *placement) zone(host string) string {
+	at := p.nodeAt(host)
+	if at < 0 {
+		return ""
+	}
+	return p.nodes[at].Labels[corev1.LabelTopologyZone]
+}
+
+func (p *placement) hasHost(host string) bool { return p.nodeAt(host) >= 0 }
+
+func (p *placement) nodeAt(host string) int {
+	return slices.IndexFunc(p.nodes, func(n corev1.Node) bool { return n.Labels[corev1.LabelHostname] == host })
 }
 
 // candidates returns the hostnames of nodes that can run a master. The order depends

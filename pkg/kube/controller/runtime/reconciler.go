@@ -83,7 +83,9 @@ type Reconciler struct {
 	SystemNamespace string
 	// Image is the default image of new runtimes.
 	Image string
-	// FusePriorityClass is the priority class of fuse pods; empty for none.
+	// PriorityClass is the priority class of masters, and of fuse pods unless
+	// FusePriorityClass is another one; empty for none.
+	PriorityClass     string
 	FusePriorityClass string
 	// HostPaths are the directories of nodes that runtimes may use.
 	HostPaths hostpath.Policy
