@@ -114,6 +114,20 @@ func classify(err error, sent bool) (verdict, *masterv1.NotLeader, *RefusedError
 	return unknown, nil, refusal
 }
 
+// forEveryMaster reports whether a command was refused for its contents or its sender,
+// which are the same for every master. A refusal for another cause, such as a full disk,
+// does not tell what became of an earlier attempt at another master.
+func (e *RefusedError) forEveryMaster() bool {
+	if e.Reason != "" {
+		return false
+	}
+	switch e.Code {
+	case codes.InvalidArgument, codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
+		return true
+	}
+	return false
+}
+
 // usedSequence reports whether a refusal is the result of a command, which is
 // stored under its sequence. Other refusals used no sequence.
 func (e *RefusedError) usedSequence() bool {

@@ -73,10 +73,9 @@ func (c *Client) finish(e outcome) (bool, error) {
 		return false, fmt.Errorf("%w: %w", ErrUnknownOutcome, e.err)
 	case e.refusal.Reason == "" && !e.uncertain:
 		return false, e.refusal
-	case e.refusal.Reason == "":
-		// The command was refused for its contents or its sender, as any master
-		// would have refused an earlier attempt. As a precaution, the sequence
-		// is not used again.
+	case e.refusal.forEveryMaster():
+		// Any master would have refused an earlier attempt. As a precaution, the
+		// sequence is not used again.
 		s.abandon()
 		return false, e.refusal
 	case e.uncertain:
