@@ -46,7 +46,8 @@
 //     proof.
 //   - Ready means replicated to; see progress. A member with a full disk refuses
 //     commands and continues; see space and logRoom. One that meets a command of a newer
-//     version applies nothing more, and continues to store and vote; see fsm.
+//     version applies nothing more, and continues to store and vote; see fsm. One that
+//     meets it before it has a vote gets none.
 //   - Raft runs only between members of one cluster. Connections are mutually
 //     authenticated, and both ends agree on cluster and member ids before the
 //     first byte of Raft.

@@ -111,6 +111,43 @@ func TestAnOldMemberWaitsAtANewerSnapshot(t *testing.T) {
 	c.agree(newer+" command", "after")
 }
 
+// New members of an older version meet a command that they do not know. They get no
+// vote before they are upgraded: the loss of the only member that can lead would stop
+// the cluster.
+func TestAnOldNewcomerGetsNoVote(t *testing.T) {
+	t.Parallel()
+	r := newResizable(t, 3, 1)
+	r.up(0)
+	r.alone()
+	r.propose("known")
+	r.propose(newer + " command")
+	r.old[1], r.old[2] = true, true
+	r.list(3)
+	r.up(1, 2)
+	r.halted(1)
+	r.halted(2)
+	leader := r.members[0].node
+	r.eventually("the newcomers have been caught up for long enough", func() error {
+		for _, i := range []int{1, 2} {
+			if !leader.health.stable(r.id(i), leader.config.Stabilization) {
+				return fmt.Errorf("%s is not stable", r.Name(i))
+			}
+		}
+		return nil
+	})
+	for range 20 {
+		r.propose("commands continue")
+	}
+	if voters := countVoters(leader.servers()); voters != 1 {
+		t.Fatalf("%d voters, of which one can apply the log", voters)
+	}
+	r.down(1, 2)
+	r.old[1], r.old[2] = false, false
+	r.up(1, 2)
+	r.whole()
+	r.agree("known", newer+" command", "commands continue")
+}
+
 // What may be proposed is what the oldest member of the configuration knows.
 func TestFormatOfAMixedCluster(t *testing.T) {
 	t.Parallel()

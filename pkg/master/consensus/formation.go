@@ -207,6 +207,21 @@ func (n *Node) join(ctx context.Context) error {
 func (n *Node) joinAt(ctx context.Context, other topology.Member, request *masterv1.JoinRequest) error {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
+	if !n.voter() {
+		// With a vote, a member of an older version that cannot apply the log would count
+		// for a majority that could not elect a leader from it.
+		halting := n.fsm.halting.wait()
+		if err := n.fsm.haltedBy(); err != nil {
+			return err
+		}
+		go func() {
+			select {
+			case <-halting:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+	}
 	response, err := n.config.Peers.Join(ctx, other, request)
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ type fsm struct {
 	// halted is why the state machine applies nothing any more: an entry or a
 	// snapshot of a newer version.
 	halted atomic.Pointer[error]
+	// halting is sent when it is set.
+	halting broadcast
 }
 
 // halt ends the application of the log for the life of this process. The member
@@ -38,6 +40,7 @@ type fsm struct {
 func (f *fsm) halt(act string, err error) error {
 	err = fmt.Errorf("%s: %w", act, err)
 	f.halted.CompareAndSwap(nil, &err)
+	f.halting.send()
 	return err
 }
 
