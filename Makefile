@@ -50,8 +50,8 @@ unit: deps build ## Run the unit tests, those of concurrent packages under the r
 
 .PHONY: processes
 processes: deps build ## Run the tests that start processes, one package at a time.
-	go test -timeout 15m -p 1 $$(hack/packages plain processes)
-	go test -race -timeout 15m -p 1 $$(hack/packages race processes)
+	go test -timeout $(if $(JINDO_LONG),60m,15m) -p 1 $$(hack/packages plain processes)
+	go test -race -timeout $(if $(JINDO_LONG),60m,15m) -p 1 $$(hack/packages race processes)
 
 .PHONY: kube-test
 kube-test: bin/cluster ## Run the controllers' tests against a kube-apiserver and etcd.
@@ -66,8 +66,18 @@ mutants: deps ## Check that deliberately broken variants of the core are caught.
 	go test -tags mutant -timeout 10m -run Mutant ./pkg/master/... ./pkg/cache/blockstore ./pkg/cache/client ./pkg/cache/transport ./pkg/cache/server ./pkg/netlimit/... ./pkg/owner ./pkg/kube/hostpath ./pkg/mount/fusefs ./pkg/mount/reader
 
 .PHONY: fault
-fault: deps build ## Run the fault table, or random faults for DURATION (10s, 5m, 1h).
-	go test -count=1 -timeout 0 -p 1 ./test/fault/... -args $(if $(DURATION),-duration $(DURATION))
+fault: deps build ## Run the fault table; with DURATION (10s, 5m, 1h) then random faults of a runtime, and of its masters, for so long each. SEED repeats them.
+	go test -count=1 -timeout 0 -p 1 ./test/fault/... -args $(if $(DURATION),-duration $(DURATION)) $(if $(SEED),-seed $(SEED))
+	$(if $(DURATION),@$(MAKE) --no-print-directory nemesis)
+
+.PHONY: nemesis
+nemesis: ## Inject random faults into three masters, also while their number changes, for DURATION (2m); commands and reads are checked. SEED repeats them.
+	@NEMESIS=1 hack/deps
+	JINDO_NEMESIS=$(or $(DURATION),2m) JINDO_SEED=$(SEED) go test -race -count=1 -timeout 0 -v -run '^TestNemesis$$' ./cmd/master
+
+.PHONY: resize
+resize: ## Change the number of masters 1 → 3 → 1 ROUNDS (100) times under commands and reads, and print failed requests and the worst stall.
+	JINDO_ROUNDS=$(or $(ROUNDS),100) go test -race -count=1 -timeout 0 -v -run '^TestOneToThreeAndBackUnderLoad$$' ./cmd/master
 
 .PHONY: bench
 bench: build ## Measure ROW (warm, cold, small, … or all; docs/benchmarks.md lists them) with its peers; writes bench/results and docs/benchmarks.md.

@@ -52,6 +52,9 @@ const waitTimeout = 2 * time.Minute
 func TestMain(m *testing.M) {
 	if os.Getenv(runMaster) != "" {
 		limitFiles()
+		if at := os.Getenv(runClock); at != "" {
+			wallClock = jumpingClock(at)
+		}
 		main()
 		os.Exit(0)
 	}
@@ -66,6 +69,8 @@ type cluster struct {
 	tlsDirs   []string
 	processes []*process
 	admin     *client.Client
+	// command returns the command that starts the i-th master with arguments.
+	command func(i int, args []string) *exec.Cmd
 }
 
 type process struct {
@@ -76,7 +81,18 @@ type process struct {
 
 func newCluster(t testing.TB, masters int) *cluster {
 	t.Helper()
-	c := &cluster{Fixture: consensustest.New(t, masters), t: t, processes: make([]*process, masters)}
+	return newClusterOf(t, consensustest.New(t, masters))
+}
+
+func newClusterOf(t testing.TB, fixture *consensustest.Fixture) *cluster {
+	t.Helper()
+	masters := len(fixture.Topology.Masters)
+	c := &cluster{Fixture: fixture, t: t, processes: make([]*process, masters)}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.command = func(_ int, args []string) *exec.Cmd { return exec.Command(self, args...) }
 	dir := t.TempDir()
 	raw, err := c.Topology.Marshal()
 	if err != nil {
@@ -115,18 +131,14 @@ func (c *cluster) client(peer mtls.Peer) *client.Client {
 // start starts the i-th master.
 func (c *cluster) start(i int, more ...string) {
 	c.t.Helper()
-	self, err := os.Executable()
-	if err != nil {
-		c.t.Fatal(err)
-	}
 	m := c.Topology.Masters[i]
 	args := append([]string{
 		"--name=" + m.Name, "--roster=" + c.rosterAt, "--tls-dir=" + c.tlsDirs[i], "--data-dir=" + c.DataDir(i),
 		"--listen=" + m.Address(), "--raft-listen=" + m.RaftAddress(), "--health-listen=" + c.Health(i),
 		"--heartbeat-timeout=1s", "--election-timeout=1s", "--lease-timeout=500ms", "--stabilization-time=100ms", "--debug",
 	}, more...)
-	p := &process{cmd: exec.Command(self, args...), log: &tail{}, done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), runMaster+"=1")
+	p := &process{cmd: c.command(i, args), log: &tail{}, done: make(chan struct{})}
+	p.cmd.Env = append(append(os.Environ(), runMaster+"=1"), p.cmd.Env...)
 	p.cmd.Stderr, p.cmd.Stdout = p.log, p.log
 	// When the test is killed, its masters are, too.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

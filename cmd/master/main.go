@@ -50,6 +50,9 @@ func stripeSize() int64 {
 	return server.DefaultStripeSize
 }
 
+// wallClock is the time of commands. Tests replace it by one that jumps.
+var wallClock = time.Now
+
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == recoverCommand {
 		daemon.Main(func(context.Context) error { return recoverOffline(os.Args[2:], os.Stdout) })
@@ -128,7 +131,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 	defer peers.Close()
 	serving := server.Config{
 		Name: o.name, Topology: members, Identity: identity, State: machine, Connections: rpcLimits, Addresses: addresses,
-		WorkerAbsence: o.absent, StripeSize: o.stripe, Logger: logger, Registry: health.Registry, Fatal: fatal,
+		WorkerAbsence: o.absent, StripeSize: o.stripe, Logger: logger, Registry: health.Registry, Now: wallClock, Fatal: fatal,
 	}
 	opener := opener{config: consensus.Config{
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,

@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/jindo-io/jindo/pkg/atomicfile"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
@@ -54,25 +56,56 @@ func (c *cluster) alone() *masterv1.StatusResponse {
 // resizes returns how often the number of masters changes: a few times by default,
 // often on request.
 func resizes() int {
+	if rounds, err := strconv.Atoi(os.Getenv("JINDO_ROUNDS")); err == nil {
+		return rounds
+	}
 	if os.Getenv("JINDO_LONG") != "" {
 		return 100
 	}
 	return 2
 }
 
+// figures are the sums of streams that have ended.
+type figures struct {
+	commands, reads int64
+	failed, unknown int
+	// worst is the longest time of a call.
+	worst time.Duration
+}
+
+func (f *figures) add(s *stream) {
+	f.commands += s.commands.Load()
+	f.reads += s.reads.Load()
+	f.failed += s.failed
+	f.unknown += s.unknown
+	f.worst = max(f.worst, s.worst)
+}
+
+func (f figures) String() string {
+	return fmt.Sprintf("%d commands, %d reads, %d failed, %d with an unknown outcome, the worst stall took %s",
+		f.commands, f.reads, f.failed, f.unknown, f.worst.Round(time.Millisecond))
+}
+
 // TestOneToThreeAndBackUnderLoad changes the number of masters by the topology file
 // alone, as an executor does, while clients whose topology has only the first master
-// send commands and reads. None fails, and none has an unknown outcome.
+// send commands and reads. None fails, and none has an unknown outcome. Each round has a
+// mount of its own, whose history is checked when the next round's clients have begun,
+// so that the load has no gap and the check takes bounded memory.
 func TestOneToThreeAndBackUnderLoad(t *testing.T) {
 	c := newCluster(t, 3)
 	c.list(1)
 	c.start(0)
 	c.alone()
 	all := c.Topology
-	c.Topology = c.first(1)
-	s := startStream(c, "/data", 3, 3)
-	c.Topology = all
-	for round := range resizes() {
+	start := func(round int) *stream {
+		c.Topology = c.first(1)
+		defer func() { c.Topology = all }()
+		return startPacedStream(c, fmt.Sprintf("/data-%d", round), 3, 3, 5*time.Millisecond, nil)
+	}
+	s := start(0)
+	rounds := resizes()
+	var total figures
+	for round := range rounds {
 		s.awaitProgress(c)
 		c.list(3)
 		c.start(1, "--formed")
@@ -93,11 +126,21 @@ func TestOneToThreeAndBackUnderLoad(t *testing.T) {
 				t.Errorf("%s exited with %s", c.Name(i), state)
 			}
 		}
+		s.awaitProgress(c)
+		next := start(round + 1)
+		s.finish(c)
+		total.add(s)
+		if s = next; t.Failed() {
+			rounds = round + 1
+			break
+		}
 	}
 	s.awaitProgress(c)
 	s.finish(c)
-	if s.unknown > 0 {
-		t.Errorf("%d commands have an unknown outcome", s.unknown)
+	total.add(s)
+	t.Logf("%d rounds: %s", rounds, total)
+	if total.unknown > 0 {
+		t.Errorf("%d commands have an unknown outcome", total.unknown)
 	}
 	// The disks of the others belong to members that were removed.
 	for _, i := range []int{1, 2} {

@@ -25,6 +25,8 @@ type stream struct {
 	path string
 	wait sync.WaitGroup
 	stop context.CancelFunc
+	// clients are closed at the end.
+	clients []*client.Client
 
 	// acknowledged is the highest epoch that any command returned.
 	acknowledged atomic.Uint64
@@ -33,10 +35,18 @@ type stream struct {
 
 	begin time.Time
 
+	// allowed reports whether a command may fail with an error; nil means none.
+	allowed func(error) bool
+	// pace is the time between two calls of a client. It bounds the history.
+	pace time.Duration
+
 	mu sync.Mutex
+	// worst is the longest time of a call.
+	worst time.Duration
 	// returned counts how often each epoch was returned.
 	returned map[uint64]int
 	unknown  int
+	failed   int
 	// history holds every call that returned an epoch, and every command with an
 	// unknown outcome.
 	history []porcupine.Operation
@@ -66,34 +76,56 @@ func epochs(first uint64) porcupine.Model {
 // record adds a call to the history. A command with an unknown outcome may take
 // effect at any time after the call.
 func (s *stream) record(client int, input string, call time.Duration, output uint64) {
-	ended := int64(time.Since(s.begin))
+	now := time.Since(s.begin)
+	ended := int64(now)
 	if output == 0 {
 		ended = math.MaxInt64
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.worst = max(s.worst, now-call)
 	s.history = append(s.history, porcupine.Operation{ClientId: client, Input: input, Call: int64(call), Output: output, Return: ended})
 }
 
 // startStream starts writers and readers on a mount.
 func startStream(c *cluster, path string, writers, readers int) *stream {
+	return startPacedStream(c, path, writers, readers, 0, nil)
+}
+
+// startPacedStream is startStream with a time between two calls of a client, and with
+// errors that commands may fail with.
+func startPacedStream(c *cluster, path string, writers, readers int, pace time.Duration, allowed func(error) bool) *stream {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
-	s := &stream{t: c.t, path: path, stop: cancel, returned: map[uint64]int{}, begin: time.Now()}
+	s := &stream{t: c.t, path: path, stop: cancel, pace: pace, allowed: allowed, returned: map[uint64]int{}, begin: time.Now()}
 	s.acknowledged.Store(c.mount(path).GetEpoch())
 	for i := range writers {
-		who := c.client(mtls.Peer{Role: mtls.Admin, Name: fmt.Sprintf("writer-%d", i)})
+		who := s.client(c, mtls.Peer{Role: mtls.Admin, Name: fmt.Sprintf("writer-%d", i)})
 		s.wait.Go(func() { s.write(ctx, i, who) })
 	}
 	for i := range readers {
-		who := c.client(mtls.Peer{Role: mtls.Fuse, Name: fmt.Sprintf("reader-%d", i)})
+		who := s.client(c, mtls.Peer{Role: mtls.Fuse, Name: fmt.Sprintf("reader-%d", i)})
 		s.wait.Go(func() { s.read(ctx, writers+i, who) })
 	}
 	return s
 }
 
+func (s *stream) client(c *cluster, peer mtls.Peer) *client.Client {
+	made := c.client(peer)
+	s.clients = append(s.clients, made)
+	return made
+}
+
+// fail fails the test because of a call.
+func (s *stream) fail(format string, args ...any) {
+	s.mu.Lock()
+	s.failed++
+	s.mu.Unlock()
+	s.t.Errorf(format, args...)
+}
+
 func (s *stream) write(ctx context.Context, number int, who *client.Client) {
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; time.Sleep(s.pace) {
 		before, call := s.acknowledged.Load(), time.Since(s.begin)
 		// Not ctx: a command that was sent is waited for.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTimeout)
@@ -107,8 +139,10 @@ func (s *stream) write(ctx context.Context, number int, who *client.Client) {
 			s.mu.Lock()
 			s.unknown++
 			s.mu.Unlock()
+		case err != nil && s.allowed != nil && s.allowed(err):
+			moment() // before the next attempt
 		case err != nil:
-			s.t.Errorf("a command failed: %v", err)
+			s.fail("a command failed: %v", err)
 		}
 		if err != nil {
 			continue
@@ -124,13 +158,13 @@ func (s *stream) write(ctx context.Context, number int, who *client.Client) {
 }
 
 func (s *stream) read(ctx context.Context, number int, who *client.Client) {
-	for ctx.Err() == nil {
+	for ; ctx.Err() == nil; time.Sleep(s.pace) {
 		before, call := s.acknowledged.Load(), time.Since(s.begin)
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), waitTimeout)
 		view, err := who.View(limited)
 		cancel()
 		if err != nil {
-			s.t.Errorf("a read failed: %v", err)
+			s.fail("a read failed: %v", err)
 			continue
 		}
 		s.reads.Add(1)
@@ -164,6 +198,9 @@ func (s *stream) finish(c *cluster) {
 	c.t.Helper()
 	s.stop()
 	s.wait.Wait()
+	for _, c := range s.clients {
+		c.Close()
+	}
 	ctx, cancel := context.WithTimeout(c.t.Context(), waitTimeout)
 	defer cancel()
 	view, err := c.admin.View(ctx)
@@ -188,7 +225,7 @@ func (s *stream) finish(c *cluster) {
 	if result := porcupine.CheckOperationsTimeout(epochs(1), s.history, waitTimeout); result != porcupine.Ok {
 		c.t.Errorf("the history of %d calls is not linearizable: %s", len(s.history), result)
 	}
-	c.t.Logf("%d commands, %d reads, %d unknown", s.commands.Load(), s.reads.Load(), s.unknown)
+	c.t.Logf("%d commands, %d reads, %d unknown, the longest took %s", s.commands.Load(), s.reads.Load(), s.unknown, s.worst.Round(time.Millisecond))
 }
 
 // moment waits for requests to be in progress.

@@ -22,6 +22,7 @@ var (
 	bin      = flag.String("bin", filepath.Join("..", "..", "bin"), "directory of the binaries")
 	update   = flag.Bool("update", false, "write docs/reference/faults.md")
 	duration = flag.Duration("duration", 0, "after the table, inject faults at random for this long")
+	seed     = flag.Uint64("seed", 0, "seed of the random faults; 0 chooses one")
 )
 
 const (

@@ -2,6 +2,7 @@ package fault
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -503,9 +504,9 @@ func listsWithoutToken(b *breaking) error {
 
 // random injects faults in random order for a duration.
 func random(t *testing.T, s *testbed.Testbed, warm []dataset.File, d time.Duration) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	choose := rand.New(rand.NewPCG(seed, 0))
+	from := cmp.Or(*seed, rand.Uint64())
+	t.Logf("seed %d", from)
+	choose := rand.New(rand.NewPCG(from, 0))
 	table := rows()
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		r := table[choose.IntN(len(table))]

@@ -98,6 +98,8 @@ type Config struct {
 	// Logger and Registry may be nil.
 	Logger   *slog.Logger
 	Registry prometheus.Registerer
+	// Now returns the time of commands; time.Now when nil. It may jump.
+	Now func() time.Time
 	// Fatal ends the process, because its disk belongs to another cluster.
 	Fatal func(error)
 
@@ -114,6 +116,9 @@ func (c *Config) normalize() error {
 	}
 	if c.tick == 0 {
 		c.tick = 100 * time.Millisecond
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Connections == (netlimit.Limits{}) {
 		c.Connections = Limits()

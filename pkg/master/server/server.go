@@ -59,6 +59,7 @@ func New(config Config) (*Server, error) {
 	s.reports = newReports(s.awake)
 	s.metrics = newMetrics(s)
 	s.proposer = newProposer(config.Consensus, config.State, s.metrics)
+	s.proposer.clock.wall = config.Now
 	s.leaderLoop = newLeaderLoop(s)
 	if config.Registry != nil {
 		if err := config.Registry.Register(s.metrics); err != nil {
