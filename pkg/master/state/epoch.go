@@ -11,26 +11,33 @@ import (
 //
 // Commands that led to states which clients have seen may be lost. index must be above
 // that of every one of them. The index of the view, the epoch of the ring and the epochs
-// of all mounts then become index, or grow by one if that is more: workers and mounts
-// replace what they have by this state, and fetch names that they have cached again,
-// because an invalidation may be among what is lost. Ids of mounts are random, so that
-// none of a lost mount is used again.
+// of all mounts then become index: workers and mounts replace what they have by this
+// state, and fetch names that they have cached again, because an invalidation may be
+// among what is lost. Ids of mounts are random, so that none of a lost mount is used
+// again. It is an error if one of these numbers is not below index already, which no
+// command can cause.
 func (m *Machine) BeginEpoch(index uint64) error {
 	t, err := begin(m.db.Load(), index)
 	if err != nil {
 		return fmt.Errorf("begin an epoch: %w", err)
 	}
 	defer t.txn.Abort()
+	if t.meta.GetRingEpoch() >= index || t.meta.GetViewIndex() >= index {
+		return fmt.Errorf("begin an epoch: the ring has epoch %d and the view index %d, not below %d", t.meta.GetRingEpoch(), t.meta.GetViewIndex(), index)
+	}
 	for _, old := range list[*commonv1.Mount](t, tableMounts, indexID) {
+		if old.GetEpoch() >= index {
+			return fmt.Errorf("begin an epoch: mount %s has epoch %d, not below %d", old.GetPath(), old.GetEpoch(), index)
+		}
 		mount := clone(old)
-		mount.Epoch = max(old.GetEpoch()+1, index)
+		mount.Epoch = index
 		put(t, tableMounts, old, mount)
 	}
 	if t.meta.GetRingEpoch() > 0 {
 		for _, ring := range list[*commonv1.Ring](t, tableRings, indexID) {
 			t.drop(tableRings, ring)
 		}
-		t.meta.RingEpoch = max(t.meta.GetRingEpoch(), index-1)
+		t.meta.RingEpoch = index - 1
 		t.newRing()
 	}
 	t.meta.ViewIndex = index

@@ -45,6 +45,10 @@ func TestBeginEpoch(t *testing.T) {
 	if f.View().Cluster().GetIndex() <= begin {
 		t.Error("the view is not newer")
 	}
+	forged := busy(t)
+	if err := forged.BeginEpoch(4); err == nil {
+		t.Error("an epoch begins at an index of the state")
+	}
 	empty := newFixture(t)
 	if err := empty.BeginEpoch(begin); err != nil || empty.View().RingEpoch() != 0 {
 		t.Errorf("an empty state has ring epoch %d, %v", empty.View().RingEpoch(), err)

@@ -39,6 +39,15 @@ type Snapshot struct {
 // Snapshot returns a snapshot of the current state, in constant time.
 func (m *Machine) Snapshot() *Snapshot { return &Snapshot{db: m.db.Load().Snapshot()} }
 
+// Index returns the index of the last entry in the snapshot.
+func (s *Snapshot) Index() (uint64, error) {
+	h, err := headOf(s.db.Txn(false))
+	if err != nil {
+		return 0, fmt.Errorf("read the index of a snapshot: %w", err)
+	}
+	return h.meta.GetIndex(), nil
+}
+
 // Release does nothing: the garbage collector frees rows that are not
 // referenced.
 func (s *Snapshot) Release() {}
