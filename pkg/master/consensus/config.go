@@ -100,8 +100,8 @@ type Config struct {
 	// 1 when 0. See Node.Format.
 	Format uint32
 	Peers  Peers
-	// NewState returns an empty state machine, for Node.Recover and Node.Restore, which
-	// return an error without it.
+	// NewState returns an empty state machine for Node.Recover, which returns an error
+	// without it.
 	NewState func() (StateMachine, error)
 	// Logger may be nil.
 	Logger *slog.Logger

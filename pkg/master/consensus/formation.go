@@ -22,7 +22,8 @@ const formAgain = "to form the cluster again without that state, use `kubectl ji
 // NoStateLeft is the error of masters when the cluster was formed before and no
 // disk holds its state. They do not form it again automatically, because a loss
 // of state would then look like a first start.
-const NoStateLeft = "this cluster was formed before, but no master has its state on disk; " + formAgain
+const NoStateLeft = "this cluster was formed before, but no master has its state on disk; " +
+	"to continue with a state that was saved, use `kubectl jindo raft snapshot restore`; " + formAgain
 
 // aloneAdvice is the advice for an only master whose disk is damaged.
 const aloneAdvice = "no other master has its state, so this one does not serve; it starts as soon as the file is repaired; " + formAgain

@@ -35,7 +35,10 @@ type Offline struct {
 	Name, DataDir, ClusterID string
 	// Topology lists the masters, this one included.
 	Topology topology.Topology
-	// State is an empty state machine. It is used once.
+	// Seen is the newest index that a client is known to have; 0 if none is known. The next
+	// epoch is later than its epoch, too.
+	Seen uint64
+	// State is an empty state machine, or, for Restore, the state. It is used once.
 	State StateMachine
 	// Logger may be nil.
 	Logger *slog.Logger
@@ -74,22 +77,19 @@ func (o *Offline) Recover() (plan *masterv1.RecoverResponse, err error) {
 	return plan, err
 }
 
-// Restore makes the directory, which must hold no state, that of a new member with a
-// state that the state machine wrote after the entry at an index, alone in the next
-// epoch, which it returns. The caller must have verified the state.
-func (o *Offline) Restore(state io.Reader, index uint64) (epoch uint64, err error) {
+// Restore makes the directory, which must hold no state, that of a new member with the
+// state, which is the one after the entry at an index, alone in the next epoch, which it
+// returns.
+func (o *Offline) Restore(index uint64) (epoch uint64, err error) {
 	err = o.locked(func(d memberDir) error {
-		found, err := o.load(d)
+		found, err := o.load(d, occupied{})
 		if err != nil {
 			return err
 		}
-		if found.last.Index > 0 || len(found.servers) > 0 {
-			return errors.New("the disk of this master holds a state")
+		if found.last.Index > 0 {
+			return errOccupied
 		}
-		if err := o.State.Restore(state); err != nil {
-			return fmt.Errorf("restore the state: %w", err)
-		}
-		epoch = epochOf(index) + 1
+		epoch = epochOf(max(index, o.Seen)) + 1
 		return o.replace(d, found.identity.ID, epoch, "it was empty, and a snapshot was restored")
 	})
 	return epoch, err
@@ -110,9 +110,20 @@ func (o *Offline) locked(use func(memberDir) error) error {
 	return errors.Join(use(memberDir{o.DataDir}), lock.release())
 }
 
+// errOccupied is the error of a restoration to a member with state.
+var errOccupied = errors.New("the disk of this master holds a state")
+
+// occupied is a state machine that rejects every state.
+type occupied struct{}
+
+func (occupied) Apply(uint64, []byte) any { return errOccupied }
+func (occupied) Snapshot() Snapshot       { return nil }
+func (occupied) Restore(io.Reader) error  { return errOccupied }
+func (occupied) BeginEpoch(uint64) error  { return errOccupied }
+
 // read returns what the directory holds, and what a recovery from it does.
 func (o *Offline) read(d memberDir) (survivor, *masterv1.RecoverResponse, error) {
-	found, err := o.load(d)
+	found, err := o.load(d, o.State)
 	switch {
 	case err != nil:
 		return found, nil, err
@@ -123,7 +134,7 @@ func (o *Offline) read(d memberDir) (survivor, *masterv1.RecoverResponse, error)
 	if err != nil {
 		o.Logger.Warn("what this master remembers of the others is lost", "error", err)
 	}
-	return found, planOf(found, remembered, nil), nil
+	return found, planOf(found, o.Seen, remembered, nil), nil
 }
 
 // errNoState is the error of a recovery from a member without state.
@@ -131,9 +142,9 @@ var errNoState = errors.New("the disk of this master holds no state: choose a ma
 
 // planOf returns what a recovery from a member does. alive holds the members that
 // respond.
-func planOf(from survivor, remembered *memory, alive map[raft.ServerID]bool) *masterv1.RecoverResponse {
+func planOf(from survivor, seen uint64, remembered *memory, alive map[raft.ServerID]bool) *masterv1.RecoverResponse {
 	plan := &masterv1.RecoverResponse{
-		MemberId: from.identity.ID, LastTerm: from.last.Term, LastIndex: from.last.Index, Epoch: epochOf(from.last.Index) + 1,
+		MemberId: from.identity.ID, LastTerm: from.last.Term, LastIndex: from.last.Index, Epoch: epochOf(max(from.last.Index, seen)) + 1,
 	}
 	for _, s := range from.servers {
 		if string(s.ID) == from.identity.ID {
@@ -148,9 +159,9 @@ func planOf(from survivor, remembered *memory, alive map[raft.ServerID]bool) *ma
 	return plan
 }
 
-// load proves the directory as a start does, and applies everything that it holds to the
+// load proves the directory as a start does, and applies everything that it holds to a
 // state machine.
-func (o *Offline) load(d memberDir) (survivor, error) {
+func (o *Offline) load(d memberDir, to StateMachine) (survivor, error) {
 	if err := d.finishExchange(); err != nil {
 		return survivor{}, err
 	}
@@ -166,10 +177,10 @@ func (o *Offline) load(d memberDir) (survivor, error) {
 		return survivor{}, err
 	}
 	found := survivor{identity: identity}
-	if err := found.restore(d, proven.snapshot, o.State); err != nil {
+	if err := found.restore(d, proven.snapshot, to); err != nil {
 		return survivor{}, err
 	}
-	if err := found.replay(d, proven, o.State); err != nil {
+	if err := found.replay(d, proven, to); err != nil {
 		return survivor{}, fmt.Errorf("apply the log: %w", err)
 	}
 	return found, nil

@@ -79,6 +79,11 @@ func TestOfflineRecoveryIsDescribedFirst(t *testing.T) {
 	if plan.GetMemberId() != id || plan.GetEpoch() != 1 || len(plan.GetLost()) != 2 {
 		t.Errorf("the plan is %v", plan)
 	}
+	seen := c.offlineAt(survivor)
+	seen.Seen = beginning(2).Index + 9
+	if later, err := seen.Describe(); err != nil || later.GetEpoch() != 3 {
+		t.Errorf("when clients have seen epoch 2: epoch %d, %v", later.GetEpoch(), err)
+	}
 	for _, lost := range plan.GetLost() {
 		if !lost.GetVoter() || lost.GetName() == c.Name(survivor) {
 			t.Errorf("lost: %v", lost)
@@ -109,7 +114,7 @@ func TestExchangeIsInterrupted(t *testing.T) {
 			dir := memberDir{c.DataDir(survivor)}
 			o := c.offlineAt(survivor)
 			at := beginning(1)
-			if _, err := o.load(dir); err != nil {
+			if _, err := o.load(dir, o.State); err != nil {
 				t.Fatal(err)
 			}
 			next := identity{Format: identityFormat, ID: c.Name(survivor) + "-0011223344556677", Name: o.Name, ClusterID: o.ClusterID}
@@ -170,23 +175,16 @@ func TestExchangeIsInterrupted(t *testing.T) {
 // TestRestoreIntoEmptyDisks: a cluster that lost every disk continues with a saved state.
 func TestRestoreIntoEmptyDisks(t *testing.T) {
 	t.Parallel()
-	saved := &journal{commands: []string{"one", "two"}}
-	write := func() *strings.Reader {
-		var file strings.Builder
-		if _, err := saved.Snapshot().WriteTo(&file); err != nil {
-			t.Fatal(err)
-		}
-		return strings.NewReader(file.String())
-	}
+	saved := func() StateMachine { return &journal{commands: []string{"one", "two"}} }
 	c := newCluster(t, 3, func(c *Config) { c.Formed = true })
 	c.start(0)
 	c.start(1)
-	if _, err := c.members[0].node.Restore(c.context(), write(), 40); err == nil || !strings.Contains(err.Error(), "every master must report") {
+	if _, err := c.members[0].node.Restore(c.context(), saved(), 40, 0); err == nil || !strings.Contains(err.Error(), "every master must report") {
 		t.Errorf("while a master does not respond: %v", err)
 	}
 	c.start(2)
-	epoch, err := c.members[0].node.Restore(c.context(), write(), beginning(4).Index+40)
-	if err != nil || epoch != 5 {
+	epoch, err := c.members[0].node.Restore(c.context(), saved(), beginning(4).Index+40, beginning(7).Index+3)
+	if err != nil || epoch != 8 {
 		t.Fatalf("epoch %d, %v", epoch, err)
 	}
 	c.kill(0)
@@ -195,14 +193,14 @@ func TestRestoreIntoEmptyDisks(t *testing.T) {
 	c.propose("three")
 	c.agree("one", "two", "three")
 	for i, m := range c.members {
-		if _, err := m.node.Restore(c.context(), write(), 40); err == nil || !strings.Contains(err.Error(), "holds a state") {
+		if _, err := m.node.Restore(c.context(), saved(), 40, 0); err == nil || !strings.Contains(err.Error(), "holds a state") {
 			t.Errorf("%s: with state: %v", c.Name(i), err)
 		}
 	}
 	for i := range c.members {
 		c.kill(i)
 	}
-	if _, err := c.offlineAt(1).Restore(write(), 40); err == nil || !strings.Contains(err.Error(), "holds a state") {
+	if _, err := c.offlineAt(1).Restore(40); err == nil || !strings.Contains(err.Error(), "holds a state") {
 		t.Errorf("offline, with state: %v", err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -16,16 +15,24 @@ import (
 // stops the member and recovers; see Offline. Run then returns, and the process must end
 // and start again. It returns an error, and changes nothing, while there is a leader or a
 // majority of the voters responds: two masters that reach each other and not this one
-// would continue the former epoch.
-func (n *Node) Recover(ctx context.Context, confirm bool) (*masterv1.RecoverResponse, error) {
-	plan, err := n.plan(ctx)
+// would continue the former epoch. seen is the newest index that a client is known to
+// have; see Offline.
+func (n *Node) Recover(ctx context.Context, confirm bool, seen uint64) (*masterv1.RecoverResponse, error) {
+	plan, err := n.plan(ctx, seen)
 	if err != nil {
 		return nil, fmt.Errorf("recover: %w", err)
 	}
 	if !confirm {
 		return plan, nil
 	}
-	err = n.offline(func(o *Offline) error {
+	if n.config.NewState == nil {
+		return nil, errors.New("recover: it is not supported by this process")
+	}
+	blank, err := n.config.NewState()
+	if err != nil {
+		return nil, fmt.Errorf("recover: %w", err)
+	}
+	err = n.offline(blank, seen, func(o *Offline) error {
 		done, err := o.Recover()
 		if err == nil {
 			plan.LastTerm, plan.LastIndex, plan.Epoch = done.GetLastTerm(), done.GetLastIndex(), done.GetEpoch()
@@ -39,7 +46,7 @@ func (n *Node) Recover(ctx context.Context, confirm bool) (*masterv1.RecoverResp
 }
 
 // plan returns what a recovery from this member does, or why there must be none.
-func (n *Node) plan(ctx context.Context) (*masterv1.RecoverResponse, error) {
+func (n *Node) plan(ctx context.Context, seen uint64) (*masterv1.RecoverResponse, error) {
 	if leader, _ := n.Leader(); leader != "" {
 		return nil, fmt.Errorf("%s leads: nothing is lost", leader)
 	}
@@ -61,7 +68,7 @@ func (n *Node) plan(ctx context.Context) (*masterv1.RecoverResponse, error) {
 	if voters := countVoters(servers); responding >= voters/2+1 {
 		return nil, fmt.Errorf("%d of the %d voters respond, which is a majority: they elect a leader when they reach each other", responding, voters)
 	}
-	return planOf(survivor{identity: identity{ID: string(n.id)}, last: n.position(), servers: servers}, n.memory, alive), nil
+	return planOf(survivor{identity: identity{ID: string(n.id)}, last: n.position(), servers: servers}, seen, n.memory, alive), nil
 }
 
 // responding returns the ids of the other members that respond. It returns an error if
@@ -92,11 +99,11 @@ func (n *Node) responding(ctx context.Context) (map[raft.ServerID]bool, error) {
 }
 
 // Restore stops this member, which must have no state, and makes it the only one of its
-// cluster, in a new epoch, with a state that the state machine wrote after the entry at an
-// index; see Offline. Run then returns, and the process must end and start again. The
-// caller must have verified the state. It returns an error, and changes nothing, if any
-// master has state, and unless every master that the topology lists responds.
-func (n *Node) Restore(ctx context.Context, state io.Reader, index uint64) (epoch uint64, err error) {
+// cluster, in a new epoch, with a state after the entry at an index; see Offline. state is
+// not used afterwards. Run then returns, and the process must end and start again. It
+// returns an error, and changes nothing, if any master has state, and unless every master
+// that the topology lists responds. seen is as in Recover.
+func (n *Node) Restore(ctx context.Context, state StateMachine, index, seen uint64) (epoch uint64, err error) {
 	others := n.describeOthers(ctx)
 	switch {
 	case n.hasState():
@@ -108,8 +115,8 @@ func (n *Node) Restore(ctx context.Context, state io.Reader, index uint64) (epoc
 	case others.silent != nil:
 		err = fmt.Errorf("every master must report that it has no state: %w", others.silent)
 	default:
-		err = n.offline(func(o *Offline) error {
-			epoch, err = o.Restore(state, index)
+		err = n.offline(state, seen, func(o *Offline) error {
+			epoch, err = o.Restore(index)
 			return err
 		})
 	}
@@ -120,14 +127,7 @@ func (n *Node) Restore(ctx context.Context, state io.Reader, index uint64) (epoc
 }
 
 // offline stops this member and calls a function with its directory.
-func (n *Node) offline(use func(*Offline) error) error {
-	if n.config.NewState == nil {
-		return errors.New("it is not supported by this process")
-	}
-	blank, err := n.config.NewState()
-	if err != nil {
-		return err
-	}
+func (n *Node) offline(state StateMachine, seen uint64, use func(*Offline) error) error {
 	n.recovery.Lock()
 	defer n.recovery.Unlock()
 	n.stopLock.Lock()
@@ -143,6 +143,6 @@ func (n *Node) offline(use func(*Offline) error) error {
 	}
 	return use(&Offline{
 		Name: n.config.Name, DataDir: n.config.DataDir, ClusterID: n.config.ClusterID, Topology: n.Topology(),
-		State: blank, Logger: n.logger,
+		Seen: seen, State: state, Logger: n.logger,
 	})
 }

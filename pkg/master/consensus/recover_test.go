@@ -19,7 +19,7 @@ func (c *cluster) recoverFrom(i int) *masterv1.RecoverResponse {
 	var plan *masterv1.RecoverResponse
 	c.eventually("recover", func() error {
 		var err error
-		plan, err = m.node.Recover(c.context(), true)
+		plan, err = m.node.Recover(c.context(), true, 0)
 		return err
 	})
 	// The process ends by itself.
@@ -63,7 +63,7 @@ func TestRecoverWithLostDisks(t *testing.T) {
 	old := c.id(survivor)
 	c.loseOthers(survivor, true)
 	c.eventually("describe the recovery", func() error {
-		plan, err := c.members[survivor].node.Recover(c.context(), false)
+		plan, err := c.members[survivor].node.Recover(c.context(), false, 0)
 		if err == nil && (plan.GetMemberId() != string(old) || plan.GetEpoch() != 1 || len(plan.GetLost()) != 2 || plan.GetLastIndex() == 0) {
 			t.Fatalf("the plan is %v", plan)
 		}
@@ -210,7 +210,7 @@ func TestRecoverRefuses(t *testing.T) {
 	c.startAll()
 	leader := c.whole()
 	for i, m := range c.members {
-		if _, err := m.node.Recover(c.context(), true); err == nil || !strings.Contains(err.Error(), "leads") {
+		if _, err := m.node.Recover(c.context(), true, 0); err == nil || !strings.Contains(err.Error(), "leads") {
 			t.Errorf("%s: with a leader: %v", c.Name(i), err)
 		}
 	}
@@ -237,7 +237,7 @@ func TestRecoverWithAnEmptyDisk(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, func(c *Config) { c.Formed = true })
 	m := c.start(0)
-	if _, err := m.node.Recover(c.context(), true); !errors.Is(err, errNoState) {
+	if _, err := m.node.Recover(c.context(), true, 0); !errors.Is(err, errNoState) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -41,7 +41,7 @@ func (s *Server) Recover(ctx context.Context, r *masterv1.RecoverRequest) (*mast
 	if r.GetConfirm() {
 		s.config.Logger.Warn("a recovery from this master is requested", "peer", caller(ctx).String())
 	}
-	response, err := s.config.Consensus.Recover(ctx, r.GetConfirm())
+	response, err := s.config.Consensus.Recover(ctx, r.GetConfirm(), s.reports.newestView())
 	if err != nil {
 		return nil, memberFailure(err)
 	}

@@ -36,7 +36,10 @@ type Consensus interface {
 	Transfer(ctx context.Context, to string) (string, error)
 	Describe(request *masterv1.DescribeRequest) *masterv1.DescribeResponse
 	AddMember(ctx context.Context, request *masterv1.JoinRequest) (*masterv1.JoinResponse, error)
-	Recover(ctx context.Context, confirm bool) (*masterv1.RecoverResponse, error)
+	Recover(ctx context.Context, confirm bool, seen uint64) (*masterv1.RecoverResponse, error)
+	// Restore takes over a verified state after the entry at an index, and returns the
+	// epoch.
+	Restore(ctx context.Context, state consensus.StateMachine, index, seen uint64) (uint64, error)
 	RemoveMember(ctx context.Context, member string) (string, error)
 	// Checksums fills the response of the call of that name, except the digests.
 	Checksums(ctx context.Context, first, last uint64) (*masterv1.ChecksumsResponse, error)

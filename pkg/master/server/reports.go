@@ -67,6 +67,24 @@ func (r *reports) of(member *commonv1.RingMember) (heartbeat, bool) {
 
 func (r *reports) live(h heartbeat) bool { return r.awake.now()-h.awake < liveFor }
 
+// maxView is above every index of a view in use. A worker that reports a later one is
+// broken.
+const maxView = 1 << 52
+
+// newestView returns the newest index of a view that a worker has reported. Workers keep
+// views on disk: it may be newer than what the masters have left.
+func (r *reports) newestView() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	newest := uint64(0)
+	for _, h := range r.byName {
+		if index := h.report.GetViewIndex(); index < maxView {
+			newest = max(newest, index)
+		}
+	}
+	return newest
+}
+
 // dropOld drops reports that are older than age and do not belong to the workers
 // in keep.
 func (r *reports) dropOld(age time.Duration, keep []*statev1.Worker) {

@@ -35,6 +35,8 @@ func Rights() mtls.Rights {
 		masterv1.Member_Join_FullMethodName:               {mtls.Master},
 		masterv1.Member_RemovePeer_FullMethodName:         commanders,
 		masterv1.Member_Recover_FullMethodName:            commanders,
+		masterv1.Member_SaveSnapshot_FullMethodName:       commanders,
+		masterv1.Member_RestoreSnapshot_FullMethodName:    commanders,
 		masterv1.Member_Checksums_FullMethodName:          commanders,
 		masterv1.Member_RecordVerification_FullMethodName: commanders,
 

@@ -41,6 +41,8 @@ func granted() map[string][]mtls.Role {
 		member + "Join":               {m},
 		member + "RemovePeer":         {a, m},
 		member + "Recover":            {a, m},
+		member + "SaveSnapshot":       {a, m},
+		member + "RestoreSnapshot":    {a, m},
 		member + "Checksums":          {a, m},
 		member + "RecordVerification": {a, m},
 

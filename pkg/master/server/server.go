@@ -42,6 +42,8 @@ type Server struct {
 	leaderLoop *leaderLoop
 	metrics    *metrics
 	health     *health.Server
+	// restoring is held while a snapshot is received and verified.
+	restoring sync.Mutex
 }
 
 var (

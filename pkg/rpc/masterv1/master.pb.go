@@ -2981,6 +2981,196 @@ func (x *LostMember) GetResponds() bool {
 	return false
 }
 
+type SaveSnapshotRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// unconfirmed: this member's state, which may lack what was acknowledged
+	// before. Otherwise only the leader serves the call.
+	Unconfirmed   bool `protobuf:"varint,1,opt,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveSnapshotRequest) Reset() {
+	*x = SaveSnapshotRequest{}
+	mi := &file_masterv1_master_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveSnapshotRequest) ProtoMessage() {}
+
+func (x *SaveSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*SaveSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *SaveSnapshotRequest) GetUnconfirmed() bool {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return false
+}
+
+// SaveSnapshotResponse is a part of a file, of at most 512 KiB.
+type SaveSnapshotResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveSnapshotResponse) Reset() {
+	*x = SaveSnapshotResponse{}
+	mi := &file_masterv1_master_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveSnapshotResponse) ProtoMessage() {}
+
+func (x *SaveSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*SaveSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *SaveSnapshotResponse) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// RestoreSnapshotRequest is a part of a file, of at most 512 KiB.
+type RestoreSnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreSnapshotRequest) Reset() {
+	*x = RestoreSnapshotRequest{}
+	mi := &file_masterv1_master_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreSnapshotRequest) ProtoMessage() {}
+
+func (x *RestoreSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*RestoreSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *RestoreSnapshotRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type RestoreSnapshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// index is that of the last entry in the snapshot.
+	Index uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	// epoch is that of the cluster after the restoration.
+	Epoch         uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RestoreSnapshotResponse) Reset() {
+	*x = RestoreSnapshotResponse{}
+	mi := &file_masterv1_master_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestoreSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestoreSnapshotResponse) ProtoMessage() {}
+
+func (x *RestoreSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestoreSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*RestoreSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *RestoreSnapshotResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *RestoreSnapshotResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 var File_masterv1_master_proto protoreflect.FileDescriptor
 
 const file_masterv1_master_proto_rawDesc = "" +
@@ -3202,7 +3392,16 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\tlast_term\x18\x04 \x01(\x04R\blastTerm\x12\x1d\n" +
 	"\n" +
 	"last_index\x18\x05 \x01(\x04R\tlastIndex\x12\x1a\n" +
-	"\bresponds\x18\x06 \x01(\bR\bresponds2\x91\x06\n" +
+	"\bresponds\x18\x06 \x01(\bR\bresponds\"7\n" +
+	"\x13SaveSnapshotRequest\x12 \n" +
+	"\vunconfirmed\x18\x01 \x01(\bR\vunconfirmed\"*\n" +
+	"\x14SaveSnapshotResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\",\n" +
+	"\x16RestoreSnapshotRequest\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"E\n" +
+	"\x17RestoreSnapshotResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch2\x91\x06\n" +
 	"\fCoordination\x12X\n" +
 	"\vOpenSession\x12#.jindo.master.v1.OpenSessionRequest\x1a$.jindo.master.v1.OpenSessionResponse\x12R\n" +
 	"\tKeepAlive\x12!.jindo.master.v1.KeepAliveRequest\x1a\".jindo.master.v1.KeepAliveResponse\x12a\n" +
@@ -3215,7 +3414,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\aGetView\x12\x1f.jindo.master.v1.GetViewRequest\x1a .jindo.master.v1.GetViewResponse\x12X\n" +
 	"\vListWorkers\x12#.jindo.master.v1.ListWorkersRequest\x1a$.jindo.master.v1.ListWorkersResponse2]\n" +
 	"\aReports\x12R\n" +
-	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\xc0\x05\n" +
+	"\tHeartbeat\x12!.jindo.master.v1.HeartbeatRequest\x1a\".jindo.master.v1.HeartbeatResponse2\x87\a\n" +
 	"\x06Member\x12I\n" +
 	"\x06Status\x12\x1e.jindo.master.v1.StatusRequest\x1a\x1f.jindo.master.v1.StatusResponse\x12m\n" +
 	"\x12TransferLeadership\x12*.jindo.master.v1.TransferLeadershipRequest\x1a+.jindo.master.v1.TransferLeadershipResponse\x12O\n" +
@@ -3225,7 +3424,9 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"RemovePeer\x12\".jindo.master.v1.RemovePeerRequest\x1a#.jindo.master.v1.RemovePeerResponse\x12R\n" +
 	"\tChecksums\x12!.jindo.master.v1.ChecksumsRequest\x1a\".jindo.master.v1.ChecksumsResponse\x12L\n" +
 	"\aRecover\x12\x1f.jindo.master.v1.RecoverRequest\x1a .jindo.master.v1.RecoverResponse\x12m\n" +
-	"\x12RecordVerification\x12*.jindo.master.v1.RecordVerificationRequest\x1a+.jindo.master.v1.RecordVerificationResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
+	"\x12RecordVerification\x12*.jindo.master.v1.RecordVerificationRequest\x1a+.jindo.master.v1.RecordVerificationResponse\x12]\n" +
+	"\fSaveSnapshot\x12$.jindo.master.v1.SaveSnapshotRequest\x1a%.jindo.master.v1.SaveSnapshotResponse0\x01\x12f\n" +
+	"\x0fRestoreSnapshot\x12'.jindo.master.v1.RestoreSnapshotRequest\x1a(.jindo.master.v1.RestoreSnapshotResponse(\x01B5Z3github.com/jindo-io/jindo/pkg/rpc/masterv1;masterv1b\x06proto3"
 
 var (
 	file_masterv1_master_proto_rawDescOnce sync.Once
@@ -3240,7 +3441,7 @@ func file_masterv1_master_proto_rawDescGZIP() []byte {
 }
 
 var file_masterv1_master_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_masterv1_master_proto_goTypes = []any{
 	(Verification_Result)(0),           // 0: jindo.master.v1.Verification.Result
 	(*RequestId)(nil),                  // 1: jindo.master.v1.RequestId
@@ -3288,47 +3489,51 @@ var file_masterv1_master_proto_goTypes = []any{
 	(*RecoverRequest)(nil),             // 43: jindo.master.v1.RecoverRequest
 	(*RecoverResponse)(nil),            // 44: jindo.master.v1.RecoverResponse
 	(*LostMember)(nil),                 // 45: jindo.master.v1.LostMember
-	(*durationpb.Duration)(nil),        // 46: google.protobuf.Duration
-	(*commonv1.RingMember)(nil),        // 47: jindo.common.v1.RingMember
-	(*commonv1.ClusterView)(nil),       // 48: jindo.common.v1.ClusterView
-	(*commonv1.Mount)(nil),             // 49: jindo.common.v1.Mount
-	(*commonv1.WorkerReport)(nil),      // 50: jindo.common.v1.WorkerReport
-	(*timestamppb.Timestamp)(nil),      // 51: google.protobuf.Timestamp
+	(*SaveSnapshotRequest)(nil),        // 46: jindo.master.v1.SaveSnapshotRequest
+	(*SaveSnapshotResponse)(nil),       // 47: jindo.master.v1.SaveSnapshotResponse
+	(*RestoreSnapshotRequest)(nil),     // 48: jindo.master.v1.RestoreSnapshotRequest
+	(*RestoreSnapshotResponse)(nil),    // 49: jindo.master.v1.RestoreSnapshotResponse
+	(*durationpb.Duration)(nil),        // 50: google.protobuf.Duration
+	(*commonv1.RingMember)(nil),        // 51: jindo.common.v1.RingMember
+	(*commonv1.ClusterView)(nil),       // 52: jindo.common.v1.ClusterView
+	(*commonv1.Mount)(nil),             // 53: jindo.common.v1.Mount
+	(*commonv1.WorkerReport)(nil),      // 54: jindo.common.v1.WorkerReport
+	(*timestamppb.Timestamp)(nil),      // 55: google.protobuf.Timestamp
 }
 var file_masterv1_master_proto_depIdxs = []int32{
-	46, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
-	46, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
-	46, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
+	50, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
+	50, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
+	50, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
 	1,  // 3: jindo.master.v1.RegisterWorkerRequest.request:type_name -> jindo.master.v1.RequestId
-	47, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
-	48, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
+	51, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
+	52, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
 	1,  // 6: jindo.master.v1.RemoveWorkerRequest.request:type_name -> jindo.master.v1.RequestId
 	1,  // 7: jindo.master.v1.MountRequest.request:type_name -> jindo.master.v1.RequestId
-	49, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
-	49, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
+	53, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
+	53, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
 	1,  // 10: jindo.master.v1.UnmountRequest.request:type_name -> jindo.master.v1.RequestId
 	1,  // 11: jindo.master.v1.InvalidateRequest.request:type_name -> jindo.master.v1.RequestId
-	48, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	52, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
 	21, // 13: jindo.master.v1.ListWorkersResponse.workers:type_name -> jindo.master.v1.WorkerState
-	47, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
-	50, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
-	51, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
-	50, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
-	51, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	51, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
+	54, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
+	55, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
+	54, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
+	55, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
 	30, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
-	46, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
-	46, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
+	50, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	50, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
 	31, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
-	51, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	51, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
+	55, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	55, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
 	26, // 25: jindo.master.v1.StatusResponse.health:type_name -> jindo.master.v1.ClusterHealth
 	27, // 26: jindo.master.v1.StatusResponse.verification:type_name -> jindo.master.v1.Verification
-	51, // 27: jindo.master.v1.Verification.time:type_name -> google.protobuf.Timestamp
+	55, // 27: jindo.master.v1.Verification.time:type_name -> google.protobuf.Timestamp
 	0,  // 28: jindo.master.v1.Verification.result:type_name -> jindo.master.v1.Verification.Result
 	27, // 29: jindo.master.v1.RecordVerificationRequest.verification:type_name -> jindo.master.v1.Verification
-	46, // 30: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
-	46, // 31: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
-	51, // 32: jindo.master.v1.Peer.caught_up_since:type_name -> google.protobuf.Timestamp
+	50, // 30: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
+	50, // 31: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
+	55, // 32: jindo.master.v1.Peer.caught_up_since:type_name -> google.protobuf.Timestamp
 	35, // 33: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
 	35, // 34: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
 	31, // 35: jindo.master.v1.ChecksumsResponse.digests:type_name -> jindo.master.v1.Digest
@@ -3351,26 +3556,30 @@ var file_masterv1_master_proto_depIdxs = []int32{
 	41, // 52: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
 	43, // 53: jindo.master.v1.Member.Recover:input_type -> jindo.master.v1.RecoverRequest
 	28, // 54: jindo.master.v1.Member.RecordVerification:input_type -> jindo.master.v1.RecordVerificationRequest
-	4,  // 55: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
-	6,  // 56: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
-	8,  // 57: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
-	10, // 58: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
-	12, // 59: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
-	14, // 60: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
-	16, // 61: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
-	18, // 62: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
-	20, // 63: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
-	23, // 64: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
-	25, // 65: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
-	33, // 66: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
-	36, // 67: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
-	38, // 68: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
-	40, // 69: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
-	42, // 70: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
-	44, // 71: jindo.master.v1.Member.Recover:output_type -> jindo.master.v1.RecoverResponse
-	29, // 72: jindo.master.v1.Member.RecordVerification:output_type -> jindo.master.v1.RecordVerificationResponse
-	55, // [55:73] is the sub-list for method output_type
-	37, // [37:55] is the sub-list for method input_type
+	46, // 55: jindo.master.v1.Member.SaveSnapshot:input_type -> jindo.master.v1.SaveSnapshotRequest
+	48, // 56: jindo.master.v1.Member.RestoreSnapshot:input_type -> jindo.master.v1.RestoreSnapshotRequest
+	4,  // 57: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
+	6,  // 58: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
+	8,  // 59: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
+	10, // 60: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
+	12, // 61: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
+	14, // 62: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
+	16, // 63: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
+	18, // 64: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
+	20, // 65: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
+	23, // 66: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
+	25, // 67: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
+	33, // 68: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
+	36, // 69: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
+	38, // 70: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
+	40, // 71: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
+	42, // 72: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
+	44, // 73: jindo.master.v1.Member.Recover:output_type -> jindo.master.v1.RecoverResponse
+	29, // 74: jindo.master.v1.Member.RecordVerification:output_type -> jindo.master.v1.RecordVerificationResponse
+	47, // 75: jindo.master.v1.Member.SaveSnapshot:output_type -> jindo.master.v1.SaveSnapshotResponse
+	49, // 76: jindo.master.v1.Member.RestoreSnapshot:output_type -> jindo.master.v1.RestoreSnapshotResponse
+	57, // [57:77] is the sub-list for method output_type
+	37, // [37:57] is the sub-list for method input_type
 	37, // [37:37] is the sub-list for extension type_name
 	37, // [37:37] is the sub-list for extension extendee
 	0,  // [0:37] is the sub-list for field type_name
@@ -3387,7 +3596,7 @@ func file_masterv1_master_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_masterv1_master_proto_rawDesc), len(file_masterv1_master_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   45,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

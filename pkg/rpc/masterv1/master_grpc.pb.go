@@ -568,6 +568,8 @@ const (
 	Member_Checksums_FullMethodName          = "/jindo.master.v1.Member/Checksums"
 	Member_Recover_FullMethodName            = "/jindo.master.v1.Member/Recover"
 	Member_RecordVerification_FullMethodName = "/jindo.master.v1.Member/RecordVerification"
+	Member_SaveSnapshot_FullMethodName       = "/jindo.master.v1.Member/SaveSnapshot"
+	Member_RestoreSnapshot_FullMethodName    = "/jindo.master.v1.Member/RestoreSnapshot"
 )
 
 // MemberClient is the client API for Member service.
@@ -596,6 +598,12 @@ type MemberClient interface {
 	// RecordVerification makes this member keep the result of a comparison of all
 	// members, for its status.
 	RecordVerification(ctx context.Context, in *RecordVerificationRequest, opts ...grpc.CallOption) (*RecordVerificationResponse, error)
+	// SaveSnapshot returns the state as a file.
+	SaveSnapshot(ctx context.Context, in *SaveSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SaveSnapshotResponse], error)
+	// RestoreSnapshot makes this member the only one of its cluster, in a new epoch,
+	// with the state of a file. It is refused unless every master reports that it
+	// has no state. The process then ends.
+	RestoreSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[RestoreSnapshotRequest, RestoreSnapshotResponse], error)
 }
 
 type memberClient struct {
@@ -686,6 +694,38 @@ func (c *memberClient) RecordVerification(ctx context.Context, in *RecordVerific
 	return out, nil
 }
 
+func (c *memberClient) SaveSnapshot(ctx context.Context, in *SaveSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SaveSnapshotResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Member_ServiceDesc.Streams[0], Member_SaveSnapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SaveSnapshotRequest, SaveSnapshotResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Member_SaveSnapshotClient = grpc.ServerStreamingClient[SaveSnapshotResponse]
+
+func (c *memberClient) RestoreSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[RestoreSnapshotRequest, RestoreSnapshotResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Member_ServiceDesc.Streams[1], Member_RestoreSnapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RestoreSnapshotRequest, RestoreSnapshotResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Member_RestoreSnapshotClient = grpc.ClientStreamingClient[RestoreSnapshotRequest, RestoreSnapshotResponse]
+
 // MemberServer is the server API for Member service.
 // All implementations must embed UnimplementedMemberServer
 // for forward compatibility.
@@ -712,6 +752,12 @@ type MemberServer interface {
 	// RecordVerification makes this member keep the result of a comparison of all
 	// members, for its status.
 	RecordVerification(context.Context, *RecordVerificationRequest) (*RecordVerificationResponse, error)
+	// SaveSnapshot returns the state as a file.
+	SaveSnapshot(*SaveSnapshotRequest, grpc.ServerStreamingServer[SaveSnapshotResponse]) error
+	// RestoreSnapshot makes this member the only one of its cluster, in a new epoch,
+	// with the state of a file. It is refused unless every master reports that it
+	// has no state. The process then ends.
+	RestoreSnapshot(grpc.ClientStreamingServer[RestoreSnapshotRequest, RestoreSnapshotResponse]) error
 	mustEmbedUnimplementedMemberServer()
 }
 
@@ -745,6 +791,12 @@ func (UnimplementedMemberServer) Recover(context.Context, *RecoverRequest) (*Rec
 }
 func (UnimplementedMemberServer) RecordVerification(context.Context, *RecordVerificationRequest) (*RecordVerificationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RecordVerification not implemented")
+}
+func (UnimplementedMemberServer) SaveSnapshot(*SaveSnapshotRequest, grpc.ServerStreamingServer[SaveSnapshotResponse]) error {
+	return status.Error(codes.Unimplemented, "method SaveSnapshot not implemented")
+}
+func (UnimplementedMemberServer) RestoreSnapshot(grpc.ClientStreamingServer[RestoreSnapshotRequest, RestoreSnapshotResponse]) error {
+	return status.Error(codes.Unimplemented, "method RestoreSnapshot not implemented")
 }
 func (UnimplementedMemberServer) mustEmbedUnimplementedMemberServer() {}
 func (UnimplementedMemberServer) testEmbeddedByValue()                {}
@@ -911,6 +963,24 @@ func _Member_RecordVerification_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Member_SaveSnapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SaveSnapshotRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(MemberServer).SaveSnapshot(m, &grpc.GenericServerStream[SaveSnapshotRequest, SaveSnapshotResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Member_SaveSnapshotServer = grpc.ServerStreamingServer[SaveSnapshotResponse]
+
+func _Member_RestoreSnapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(MemberServer).RestoreSnapshot(&grpc.GenericServerStream[RestoreSnapshotRequest, RestoreSnapshotResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Member_RestoreSnapshotServer = grpc.ClientStreamingServer[RestoreSnapshotRequest, RestoreSnapshotResponse]
+
 // Member_ServiceDesc is the grpc.ServiceDesc for Member service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -951,6 +1021,17 @@ var Member_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Member_RecordVerification_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SaveSnapshot",
+			Handler:       _Member_SaveSnapshot_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "RestoreSnapshot",
+			Handler:       _Member_RestoreSnapshot_Handler,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "masterv1/master.proto",
 }

@@ -266,12 +266,17 @@ func (m *Member) Checksums(context.Context, uint64, uint64) (*masterv1.Checksums
 }
 
 // Recover fails.
-func (m *Member) Recover(context.Context, bool) (*masterv1.RecoverResponse, error) {
+func (m *Member) Recover(context.Context, bool, uint64) (*masterv1.RecoverResponse, error) {
 	return nil, errNoDisk
 }
 
 // RecordVerification fails.
 func (m *Member) RecordVerification(*masterv1.Verification) error { return errNoDisk }
+
+// Restore fails.
+func (m *Member) Restore(context.Context, consensus.StateMachine, uint64, uint64) (uint64, error) {
+	return 0, errNoDisk
+}
 
 // Topology lists the members, by their names only.
 func (m *Member) Topology() topology.Topology {

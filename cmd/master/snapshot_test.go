@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/jindo-io/jindo/pkg/master/snapshot"
+	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+)
+
+// save returns the snapshot of a master, or of the leader.
+func (c *cluster) save(master string) ([]byte, *snapshot.Content) {
+	c.t.Helper()
+	var file bytes.Buffer
+	if err := c.admin.SaveSnapshot(c.t.Context(), master, &file); err != nil {
+		c.t.Fatal(err)
+	}
+	content, err := snapshot.Read(bytes.NewReader(file.Bytes()))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return file.Bytes(), content
+}
+
+// TestRestoreIntoEmptyDisks: every disk is lost, and a snapshot that was saved before is
+// all that is left.
+func TestRestoreIntoEmptyDisks(t *testing.T) {
+	c := formedWithMounts(t)
+	leader := c.leader()
+	file, content := c.save("")
+	if content.State.View().Mounts() != 2 || len(content.Members) != 3 || !content.Confirmed || content.Master != c.Name(leader) || content.Index == 0 || content.Term == 0 {
+		t.Fatalf("the snapshot is %+v", content.Header)
+	}
+	if _, other := c.save(c.Name((leader + 1) % 3)); other.Confirmed || other.Master == c.Name(leader) {
+		t.Errorf("the snapshot of a follower is %+v", other.Header)
+	}
+	worker := c.client(mtls.Peer{Role: mtls.Worker, Name: "w-0"})
+	if err := worker.SaveSnapshot(t.Context(), c.Name(leader), &bytes.Buffer{}); err == nil {
+		t.Error("a worker saved a snapshot")
+	}
+	if _, err := worker.RestoreSnapshot(t.Context(), c.Name(leader), bytes.NewReader(file)); err == nil {
+		t.Error("a worker restored a snapshot")
+	}
+	restore := func(file []byte, want string) {
+		t.Helper()
+		if _, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("got %v, want an error with %q", err, want)
+		}
+	}
+	restore(file, "holds a state")
+	c.settled()
+	c.mount("/lost")
+	for i := range 3 {
+		c.end(i, syscall.SIGKILL)
+		c.Wipe(i)
+		c.start(i, "--formed")
+	}
+	c.eventually("the masters have lost everything", func() error { return contains(c, 0, "no master has its state on disk") })
+	damaged := bytes.Clone(file)
+	damaged[len(damaged)/2] ^= 1
+	restore(damaged, "truncated or damaged")
+	restore(file[:len(file)/2], "truncated")
+	restore(nil, "no snapshot of masters")
+	var foreign bytes.Buffer
+	header := content.Header
+	header.ClusterID = "other"
+	if err := snapshot.Write(&foreign, header, content.State.Snapshot()); err != nil {
+		t.Fatal(err)
+	}
+	restore(foreign.Bytes(), `cluster "other"`)
+	if err := contains(c, 0, "formed before"); err != nil {
+		t.Error(err)
+	}
+	// A worker has a view of a later epoch than the snapshot, another one is broken.
+	for name, view := range map[string]uint64{"w-0": 5<<40 + 7, "w-1": 1 << 63} {
+		report := &commonv1.WorkerReport{Id: "disk-" + name, Name: name, ViewIndex: view}
+		reported := c.client(mtls.Peer{Role: mtls.Worker, Name: name}).Heartbeat(t.Context(), report, c.Topology.ClusterID)
+		if err := reported[0].Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+	index, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file))
+	if err != nil || index != content.Index {
+		t.Fatalf("index %d, want %d: %v", index, content.Index, err)
+	}
+	c.exited(0)
+	c.start(0, "--formed")
+	c.settled()
+	c.servesAlone()
+	if view, err := c.admin.View(t.Context()); err != nil || view.GetIndex() != 6<<40 {
+		t.Errorf("the view has index %d, %v", view.GetIndex(), err)
+	}
+	c.mount("/last")
+	sameDigest(c)
+}
