@@ -28,6 +28,9 @@ var usageLines = []string{
 	"jindo raft -verify                    compare the logs and states of the masters",
 	"jindo raft -removePeer MEMBER         remove a member that is lost for good",
 	"jindo raft -recover MASTER [-yes]     continue with one master when a majority is lost",
+	"jindo raft -saveSnapshot FILE [MASTER]   save the state of the masters",
+	"jindo raft -inspectSnapshot FILE      verify a snapshot and show what it holds",
+	"jindo raft -restoreSnapshot FILE MASTER  start masters without state from a snapshot",
 	"jindo -version                        print the version",
 }
 

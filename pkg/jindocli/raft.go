@@ -6,7 +6,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/raft"
 )
 
-const raftOptions = "-verify, -removePeer or -recover"
+const raftOptions = "-verify, -removePeer, -recover, -saveSnapshot, -inspectSnapshot or -restoreSnapshot"
 
 // raft runs `jindo raft`.
 func (r *runner) raft(ctx context.Context, args []string) error {
@@ -40,8 +40,35 @@ func (r *runner) raft(ctx context.Context, args []string) error {
 		return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
 			return raft.Recover(ctx, r.env.Out, m, rest[0], confirmed)
 		})
+	case "-saveSnapshot", "-inspectSnapshot", "-restoreSnapshot":
+		return r.snapshot(ctx, args[0], rest)
 	}
 	return unknownOption("jindo raft", args, raftOptions)
+}
+
+// snapshot runs the commands about snapshot files.
+func (r *runner) snapshot(ctx context.Context, option string, args []string) error {
+	switch {
+	case option == "-inspectSnapshot" && len(args) == 1:
+		return raft.InspectSnapshot(r.env.Out, args[0])
+	case option == "-inspectSnapshot":
+		return usagef("-inspectSnapshot: requires one FILE")
+	case option == "-restoreSnapshot" && len(args) == 2:
+		return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
+			return raft.RestoreSnapshot(ctx, r.env.Out, m, args[1], args[0])
+		})
+	case option == "-restoreSnapshot":
+		return usagef("-restoreSnapshot: requires FILE and MASTER")
+	case len(args) < 1 || len(args) > 2:
+		return usagef("-saveSnapshot: requires FILE, and at most one MASTER")
+	}
+	master := ""
+	if len(args) == 2 {
+		master = args[1]
+	}
+	return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
+		return raft.SaveSnapshot(ctx, r.env.Out, m, master, args[0])
+	})
 }
 
 // withRaft calls a function with the masters' Raft group.

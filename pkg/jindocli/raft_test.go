@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/jindo-io/jindo/pkg/cli/raft"
 	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/master/snapshot"
+	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
@@ -43,7 +48,42 @@ func (g *group) Verify(context.Context) *client.Verification {
 	return v
 }
 
+// snapshotFile returns an empty state as a snapshot file.
+func snapshotFile() ([]byte, error) {
+	machine, err := state.New(func(error) {})
+	if err != nil {
+		return nil, err
+	}
+	var file bytes.Buffer
+	err = snapshot.Write(&file, snapshot.Header{Master: "m-0", Members: []snapshot.Member{{ID: "m-0-ff", Address: "host:1", Voter: true}}}, machine.Snapshot())
+	return file.Bytes(), err
+}
+
+func (g *group) SaveSnapshot(_ context.Context, master string, w io.Writer) error {
+	if master == "m-9" {
+		return errors.New("m-9 is not a master")
+	}
+	file, err := snapshotFile()
+	if err == nil {
+		_, err = w.Write(file)
+	}
+	return err
+}
+
+func (g *group) RestoreSnapshot(_ context.Context, master string, file io.Reader) (uint64, error) {
+	got, err := io.ReadAll(file)
+	if want, failed := snapshotFile(); err != nil || failed != nil || !bytes.Equal(got, want) {
+		return 0, errors.New("the file is not the one that was saved")
+	}
+	g.recovered = append(g.recovered, master)
+	return 7, nil
+}
+
 func TestRaftCommands(t *testing.T) {
+	saved := filepath.Join(t.TempDir(), "saved")
+	if err := raft.SaveSnapshot(t.Context(), io.Discard, &group{}, "", saved); err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		args               string
 		damaged            bool
@@ -55,9 +95,16 @@ func TestRaftCommands(t *testing.T) {
 		"verify differs": {args: "raft -verify", damaged: true, code: exitFailed, out: "the masters DIFFER"},
 		"remove":         {args: "raft -removePeer m-1", out: "m-1-ff removed\n", removed: "m-1"},
 		"remove unknown": {args: "raft -removePeer m-9", code: exitFailed, err: "not a member"},
-		"no option":      {args: "raft", code: exitUsage, err: "-verify, -removePeer or -recover is required"},
+		"no option":      {args: "raft", code: exitUsage, err: "-verify, -removePeer, -recover, -saveSnapshot, -inspectSnapshot or -restoreSnapshot is required"},
 		"plan":           {args: "raft -recover m-0", out: "m-0 would continue alone"},
 		"recover":        {args: "raft -recover m-0 -yes", out: "m-0 continues alone, in epoch 1", recovered: "m-0"},
+		"save":           {args: "raft -saveSnapshot " + saved + "-2 m-1", out: "0 mounts"},
+		"save nothing":   {args: "raft -saveSnapshot", code: exitUsage, err: "requires FILE"},
+		"save unknown":   {args: "raft -saveSnapshot " + saved + "-2 m-9", code: exitFailed, err: "not a master"},
+		"inspect":        {args: "raft -inspectSnapshot " + saved, out: "0 mounts"},
+		"no file":        {args: "raft -inspectSnapshot", code: exitUsage, err: "requires one FILE"},
+		"restore":        {args: "raft -restoreSnapshot " + saved + " m-0", out: "m-0 restarts", recovered: "m-0"},
+		"restore where":  {args: "raft -restoreSnapshot " + saved, code: exitUsage, err: "requires FILE and MASTER"},
 		"no master":      {args: "raft -recover -yes extra", code: exitUsage, err: "requires one MASTER"},
 		"no member":      {args: "raft -removePeer", code: exitUsage, err: "requires one MEMBER"},
 		"too much":       {args: "raft -verify x", code: exitUsage, err: "takes no arguments"},

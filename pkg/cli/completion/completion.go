@@ -91,7 +91,8 @@ func Attach(s *session.Session, root *cobra.Command) {
 	for path, complete := range map[string]Function{
 		"status": DatasetsAndRuntimes(s), "check": DatasetsAndRuntimes(s), "raft status": DatasetsAndRuntimes(s),
 		"raft list-peers": DatasetsAndRuntimes(s), "raft transfer-leader": DatasetsAndRuntimes(s), "raft verify": DatasetsAndRuntimes(s),
-		"raft remove-peer": DatasetsAndRuntimes(s), "raft recover": DatasetsAndRuntimes(s), "inject explain": Pods(s),
+		"raft remove-peer": DatasetsAndRuntimes(s), "raft recover": DatasetsAndRuntimes(s), "raft snapshot save": DatasetsAndRuntimes(s),
+		"raft snapshot restore": DatasetsAndRuntimes(s), "inject explain": Pods(s),
 		"local down": LocalRuntimes(s), "local status": LocalRuntimes(s),
 	} {
 		words := strings.Fields(path)

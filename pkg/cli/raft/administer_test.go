@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +16,8 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/master/client"
+	"github.com/jindo-io/jindo/pkg/master/snapshot"
+	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
@@ -47,6 +52,102 @@ func (a *administered) Recover(_ context.Context, master string, confirm bool) (
 }
 
 func (a *administered) Verify(context.Context) *client.Verification { return a.verification }
+
+// snapshotFile returns an empty state as a snapshot file.
+func snapshotFile() ([]byte, error) {
+	machine, err := state.New(func(error) {})
+	if err != nil {
+		return nil, err
+	}
+	var file bytes.Buffer
+	err = snapshot.Write(&file, snapshot.Header{Master: "m-0", Members: []snapshot.Member{{ID: "m-0-ff", Address: "host:1", Voter: true}}}, machine.Snapshot())
+	return file.Bytes(), err
+}
+
+func (a *administered) SaveSnapshot(_ context.Context, master string, w io.Writer) error {
+	if master == "m-9" {
+		return errors.New("m-9 is not a master")
+	}
+	file, err := snapshotFile()
+	if err == nil {
+		_, err = w.Write(file)
+	}
+	return err
+}
+
+func (a *administered) RestoreSnapshot(_ context.Context, master string, file io.Reader) (uint64, error) {
+	got, err := io.ReadAll(file)
+	if want, failed := snapshotFile(); err != nil || failed != nil || !bytes.Equal(got, want) {
+		return 0, errors.New("the file is not the one that was saved")
+	}
+	a.requests = append(a.requests, "restore "+master)
+	return 7, nil
+}
+
+// TestSnapshotCommands saves, inspects and restores a file.
+func TestSnapshotCommands(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "state")
+	source := &administered{Source: &reporttest.Source{Reports: []*report.Runtime{reporttest.Healthy()}}}
+	run := func(args ...string) (string, error) {
+		var out bytes.Buffer
+		s := &session.Session{
+			Streams: genericiooptions.IOStreams{In: strings.NewReader(""), Out: &out, ErrOut: &out},
+			Getenv:  func(string) string { return "" }, Name: "kubectl jindo",
+			Source: func(*session.Session) (report.Source, error) { return source, nil },
+		}
+		cmd := New(s)
+		s.AddFlags(cmd.PersistentFlags())
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetArgs(append([]string{"snapshot"}, args...))
+		err := cmd.ExecuteContext(t.Context())
+		return out.String(), err
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"save", "-f", path}, "Holds    0 mounts, 0 workers in ring epoch 0, 0 sessions"},
+		{[]string{"inspect", path}, `Member   "m-0-ff", voter at "host:1"`},
+		{[]string{"restore", "-f", path, "--master", "m-0"}, "m-0 restarts with the state after entry 7"},
+	} {
+		if out, err := run(test.args...); err != nil || !strings.Contains(out, test.want) {
+			t.Errorf("%v: %q, %v", test.args, out, err)
+		}
+	}
+	if !strings.Contains(strings.Join(source.requests, " "), "restore m-0") {
+		t.Errorf("requested %q", source.requests)
+	}
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run("save", "-f", path, "--master", "m-9"); err == nil {
+		t.Error("an unknown master was saved")
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("%v is left, %v", left, err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("a failed save changed the file: %v", err)
+	}
+	for _, args := range [][]string{{"save"}, {"restore", "-f", path}, {"inspect"}} {
+		if _, err := run(args...); err == nil {
+			t.Errorf("%v is complete", args)
+		}
+	}
+	if err := os.WriteFile(path, before[:len(before)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	source.requests = nil
+	for _, args := range [][]string{{"inspect", path}, {"restore", "-f", path, "--master", "m-0"}} {
+		if _, err := run(args...); err == nil || !strings.Contains(err.Error(), "truncated") {
+			t.Errorf("%v of a damaged file: %v", args, err)
+		}
+	}
+	if strings.Contains(strings.Join(source.requests, " "), "restore") {
+		t.Error("a damaged file was sent")
+	}
+}
 
 func TestAdminister(t *testing.T) {
 	equal := &client.Verification{First: 1, Last: 9, DigestIndex: 9, Members: []client.VerifiedMember{{Name: "m-0", Checksum: "a", Digest: "b"}, {Name: "m-1", Checksum: "a", Digest: "b"}}}

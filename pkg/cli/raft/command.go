@@ -33,6 +33,7 @@ func New(s *session.Session) *cobra.Command {
 		s.AddLocalFlag(c.Flags())
 		cmd.AddCommand(c)
 	}
+	cmd.AddCommand(newSnapshot(s))
 	return cmd
 }
 
