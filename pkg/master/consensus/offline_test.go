@@ -107,9 +107,17 @@ func TestOfflineRecoveryIsDescribedFirst(t *testing.T) {
 func TestExchangeIsInterrupted(t *testing.T) {
 	t.Parallel()
 	const moved = 2 // the steps after which the former directory is moved
+	c, survivor := survivors(t)
+	before := t.TempDir()
+	if err := os.CopyFS(before, os.DirFS(c.DataDir(survivor))); err != nil {
+		t.Fatal(err)
+	}
 	for _, again := range []bool{false, true} {
 		for steps := range 6 {
-			c, survivor := survivors(t)
+			c.Wipe(survivor)
+			if err := os.CopyFS(c.DataDir(survivor), os.DirFS(before)); err != nil {
+				t.Fatal(err)
+			}
 			former := c.idOnDisk(survivor)
 			dir := memberDir{c.DataDir(survivor)}
 			o := c.offlineAt(survivor)
