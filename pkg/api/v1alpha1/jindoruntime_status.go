@@ -103,6 +103,12 @@ type RuntimeStatus struct {
 	// pods run with it.
 	Transition *Transition `json:"transition,omitempty"`
 
+	// History are the last valid specs of the runtime, the newest last, without changes of
+	// its number of workers alone.
+	// +listType=atomic
+	// +optional
+	History []SpecRevision `json:"history,omitempty"`
+
 	// Images are the images of the effective spec.
 	Images *RuntimeImages `json:"images,omitempty"`
 

@@ -114,6 +114,9 @@ func (s *sender) applyAll(ctx context.Context, objects []*unstructured.Unstructu
 		}
 	}
 	for _, a := range all {
+		for _, path := range removed(a.old, a.result) {
+			s.warn(fmt.Sprintf("%s: %s is removed: an earlier apply set it, and the manifest no longer has it", describe(a.given), path))
+		}
 		if err := s.checkResult(ctx, a, objects); err != nil {
 			return nil, err
 		}
@@ -136,9 +139,6 @@ func (s *sender) applyAll(ctx context.Context, objects []*unstructured.Unstructu
 
 // checkResult checks an object as it will be.
 func (s *sender) checkResult(ctx context.Context, a *application, objects []*unstructured.Unstructured) error {
-	for _, path := range removed(a.old, a.result) {
-		s.warn(fmt.Sprintf("%s: %s is removed: an earlier apply set it, and the manifest no longer has it", describe(a.given), path))
-	}
 	typed := newObject(a.result)
 	if typed == nil {
 		return nil

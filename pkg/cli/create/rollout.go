@@ -13,13 +13,11 @@ import (
 // NewRollout returns the rollout command.
 func NewRollout(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "rollout (pause | resume)",
-		Short: "Pause and resume the replacement of pods of a JindoRuntime",
-		Long: `Pause and resume the replacement of the pods of a JindoRuntime after an edit.
+		Use:   "rollout (pause | resume | undo | history)",
+		Short: "Pause, resume and undo the replacement of pods of a JindoRuntime",
+		Long: `Pause, resume and undo the replacement of the pods of a JindoRuntime after an edit.
 
-"status" shows the step of a replacement and what it waits for. To undo an edit,
-apply the previous manifest: pods that were replaced are replaced again, one at a
-time.`,
+"status" shows the step of a replacement and what it waits for.`,
 		Args: session.None,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -43,6 +41,8 @@ The annotation ` + v1alpha1.UpdatesAnnotation + ` is removed, also with the valu
 ` + v1alpha1.UpdatesAutomatic + `, which replaces pods after an upgrade of the controllers.`,
 			Example: fmt.Sprintf("  %s rollout resume hadoop", s.Name),
 		}),
+		newUndo(s),
+		newHistory(s),
 	)
 	return cmd
 }
@@ -51,7 +51,13 @@ The annotation ` + v1alpha1.UpdatesAnnotation + ` is removed, also with the valu
 // value is empty.
 func newUpdates(s *session.Session, done, value string, cmd *cobra.Command) *cobra.Command {
 	o := &editOptions{options: newOptions(s, done), updates: &value, given: func(string) bool { return false }}
-	cmd.ValidArgsFunction = completion.Once(completion.Runtimes(s))
+	completeUpdates(cmd, o)
+	return cmd
+}
+
+// completeUpdates adds what the commands that change a JindoRuntime have in common.
+func completeUpdates(cmd *cobra.Command, o *editOptions) {
+	cmd.ValidArgsFunction = completion.Once(completion.Runtimes(o.session))
 	o.addFlags(cmd)
 	addForceFlag(cmd, &o.force)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -61,5 +67,4 @@ func newUpdates(s *session.Session, done, value string, cmd *cobra.Command) *cob
 		}
 		return o.run(cmd.Context(), name)
 	}
-	return cmd
 }

@@ -29,7 +29,10 @@ type editOptions struct {
 	// updates is the value of the annotation about updates, which is removed if it is
 	// empty; nil leaves it unchanged.
 	updates *string
-	force   bool
+	// undo is the revision to return to, 0 for the one before the last edit; nil changes
+	// nothing.
+	undo  *int64
+	force bool
 	// given reports whether a flag was given.
 	given func(flag string) bool
 }
@@ -121,26 +124,35 @@ func (o *editOptions) run(ctx context.Context, name string) error {
 	if err := o.validate(); err != nil {
 		return err
 	}
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(v1alpha1.GroupVersion().WithKind(v1alpha1.JindoRuntimeKind))
-	u.SetName(name)
-	u.SetNamespace(o.session.Namespace)
-	s, err := o.connect([]*unstructured.Unstructured{u})
+	s, u, err := o.find(ctx, name)
 	if err != nil {
 		return err
-	}
-	if err := s.cluster.Get(ctx, client.ObjectKeyFromObject(u), u); err != nil {
-		if apierrors.IsNotFound(err) && !apierror.IsMissingKind(err) {
-			return clierror.Generalf("runtime %q not found in namespace %q", name, u.GetNamespace()).
-				WithTry("%s get runtimes -A", o.session.Name)
-		}
-		return apierror.Explain(o.session, s.cluster, "reading "+describe(u), err)
 	}
 	result, err := s.edit(ctx, u, o)
 	if err != nil {
 		return err
 	}
 	return s.complete(ctx, []*unstructured.Unstructured{result})
+}
+
+// find reads a JindoRuntime.
+func (o *editOptions) find(ctx context.Context, name string) (*sender, *unstructured.Unstructured, error) {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(v1alpha1.GroupVersion().WithKind(v1alpha1.JindoRuntimeKind))
+	u.SetName(name)
+	u.SetNamespace(o.session.Namespace)
+	s, err := o.connect([]*unstructured.Unstructured{u})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.cluster.Get(ctx, client.ObjectKeyFromObject(u), u); err != nil {
+		if apierrors.IsNotFound(err) && !apierror.IsMissingKind(err) {
+			return nil, nil, clierror.Generalf("runtime %q not found in namespace %q", name, u.GetNamespace()).
+				WithTry("%s get runtimes -A", o.session.Name)
+		}
+		return nil, nil, apierror.Explain(o.session, s.cluster, "reading "+describe(u), err)
+	}
+	return s, u, nil
 }
 
 // edit changes the fields that flags were given for, with one patch.
@@ -190,6 +202,9 @@ func (o *editOptions) change(u *unstructured.Unstructured) (paths []string, err 
 	}
 	if err != nil {
 		return nil, fmt.Errorf("change %s: %w", describe(u), err)
+	}
+	if o.undo != nil {
+		return undoTo(u, *o.undo)
 	}
 	if o.updates != nil {
 		annotations := u.GetAnnotations()

@@ -17,8 +17,8 @@ import (
 
 // declarations reads what users have declared: a runtime's spec and its Dataset.
 //
-// Input: the runtime. Output: the declaration, and the conditions SpecValid and
-// DatasetBound.
+// Input: the runtime. Output: the declaration, the conditions SpecValid and DatasetBound,
+// and status.history.
 type declarations struct {
 	client client.Reader
 	// image is the image of the controller.
@@ -49,6 +49,7 @@ func (d declarations) reconcile(ctx context.Context, r *report) (declaration, er
 		return declared, nil
 	}
 	r.setCondition(v1alpha1.RuntimeSpecValid, true, reasonValid, "the spec is valid")
+	recordSpec(r)
 	declared.valid, declared.Runtime = true, r.runtime.DeepCopy()
 	v1alpha1.SetDefaults(declared.Runtime)
 	declared.Images = d.images(declared.Runtime)

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -195,4 +196,42 @@ func TestTiersAreChanged(t *testing.T) {
 	if tiers != 2 {
 		t.Errorf("%d tiers of 2Gi in %v", tiers, workers.Spec.Template.Spec.Containers[0].Args)
 	}
+}
+
+// Each valid spec is in the history, and with an earlier one the runtime gets the pod
+// templates that it had then.
+func TestAnEditIsUndone(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.startReady(t)
+	template := func() string {
+		set := &appsv1.StatefulSet{}
+		c.mustGet(t, ns, "hadoop-jindofs-worker", set)
+		return set.Spec.Template.Annotations[names.AnnotationTemplate]
+	}
+	before := template()
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) { r.Spec.Worker.Env = map[string]string{"A": "1"} })
+	eventually(t, func() error {
+		if template() == before {
+			return errors.New("the template is not changed yet")
+		}
+		return nil
+	})
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) {
+		r.Spec.Worker.VolumeMounts = []corev1.VolumeMount{{Name: "missing", MountPath: "/missing"}} // not valid
+	})
+	edited := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return checkCondition(s, v1alpha1.RuntimeSpecValid, corev1.ConditionFalse, "the runtime continues as before this edit")
+	})
+	history := edited.Status.History
+	if len(history) != 2 || history[0].Spec.Worker.Env != nil || history[1].Spec.Worker.Env["A"] != "1" || history[1].Generation != 2 {
+		t.Fatalf("history %+v", history)
+	}
+	c.change(t, ns, "hadoop", func(r *v1alpha1.JindoRuntime) { r.Spec = history[0].Spec })
+	eventually(t, func() error {
+		if now := template(); now != before {
+			return fmt.Errorf("template %s, before the edit %s", now, before)
+		}
+		return nil
+	})
 }
