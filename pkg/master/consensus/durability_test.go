@@ -211,7 +211,8 @@ func TestADamagedMemberJoinsAsANewOne(t *testing.T) {
 	c.startAll()
 	c.whole()
 	index := c.propose("precious")
-	// The tail record restores the last append only.
+	// The tail record restores the last append only, which must not have both.
+	c.agree("precious")
 	c.propose("later")
 	c.agree("precious", "later")
 	damaged := (c.leader() + 1) % 3
