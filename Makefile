@@ -45,8 +45,8 @@ test-full: ## Run every scenario, the long ones included, and print a table.
 unit: deps build ## Run the unit tests, those of concurrent packages under the race detector.
 	go -C tools/image test ./...
 	go -C test/e2e/cluster test . ./assets ./control ./machine ./node ./pki ./state
-	go test -timeout 10m $$(hack/packages plain unit)
-	go test -race -timeout 10m $$(hack/packages race unit)
+	go test -timeout $(if $(JINDO_LONG),60m,10m) $$(hack/packages plain unit)
+	go test -race -timeout $(if $(JINDO_LONG),60m,10m) $$(hack/packages race unit)
 
 .PHONY: processes
 processes: deps build ## Run the tests that start processes, one package at a time.

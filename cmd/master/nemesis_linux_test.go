@@ -47,6 +47,8 @@ type nemesis struct {
 	running map[int]bool
 	// led is the leader when the step began.
 	led int
+	// dead is the master that stays dead until it is removed; -1 for none.
+	dead int
 	// did counts the faults.
 	did map[string]int
 	// epochs are the final epochs of the mounts of earlier steps.
@@ -136,7 +138,7 @@ func newNemesis(t *testing.T, seed uint64) *nemesis {
 		fixture.Topology.Masters[i].Host = net.host(i)
 	}
 	n := &nemesis{
-		cluster: newClusterOf(t, fixture), test: t, net: net, choose: rand.New(rand.NewPCG(seed, 0)), size: masters,
+		cluster: newClusterOf(t, fixture), test: t, net: net, choose: rand.New(rand.NewPCG(seed, 0)), size: masters, dead: -1,
 		running: map[int]bool{}, did: map[string]int{}, epochs: map[string]uint64{},
 	}
 	self, err := os.Executable()
@@ -296,7 +298,11 @@ func refusedForSpace(err error) bool { return strings.Contains(err.Error(), "ful
 
 func (n *nemesis) kill(i int) func() {
 	n.stop(i, syscall.SIGKILL)
-	return func() { n.run(i) }
+	return func() {
+		if i != n.dead {
+			n.run(i)
+		}
+	}
 }
 
 func (n *nemesis) pause(i int) func() {
@@ -441,8 +447,8 @@ func (n *nemesis) remove(i int) func() {
 		i = (i + 1) % 3
 	}
 	n.stop(i, syscall.SIGKILL)
-	wiped := n.choose.IntN(2) == 0
-	if wiped {
+	n.dead = i
+	if n.choose.IntN(2) == 0 {
 		n.clear(i)
 	}
 	return func() {
@@ -456,6 +462,7 @@ func (n *nemesis) remove(i int) func() {
 			}
 			return err
 		})
+		n.dead = -1
 		n.run(i)
 	}
 }
