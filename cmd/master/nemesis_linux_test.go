@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
+	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 )
 
@@ -245,6 +246,9 @@ func (n *nemesis) step(number int) {
 	n.settle()
 	path := fmt.Sprintf("/step-%d", number)
 	s := startPacedStream(n.cluster, path, 3, 2, 2*time.Millisecond, refusedForSpace)
+	for i := range n.size {
+		n.readAt(s, 10+i, i)
+	}
 	s.awaitProgress(n.cluster)
 
 	possible := slices.DeleteFunc(alterations(), func(c alteration) bool { return !c.possible(n) })
@@ -502,5 +506,36 @@ func (n *nemesis) finish() {
 			return fmt.Errorf("members %+v", v.Members)
 		}
 		return nil
+	})
+}
+
+// readAt reads at one master for the whole step, whether it leads or not, and waits for
+// responses longer than a pause lasts. A leader that was paused, and is not the leader
+// any more, has such a request waiting when it continues: its response must not be
+// older than the request. Refusals and timeouts are no results.
+func (n *nemesis) readAt(s *stream, client, i int) {
+	identity := n.Issue(mtls.Peer{Role: mtls.Admin, Name: fmt.Sprintf("reader-at-%d", i)})
+	conn, err := identity.Dial(n.Topology.Masters[i].Address(), mtls.Master, n.Name(i))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	s.alongside(func(ctx context.Context) {
+		defer conn.Close()
+		for ; ctx.Err() == nil; time.Sleep(s.pace) {
+			mtls.Reconnect(conn)
+			call := time.Since(s.begin)
+			limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+			response, err := masterv1.NewCoordinationClient(conn).GetView(limited, &masterv1.GetViewRequest{})
+			cancel()
+			if err != nil {
+				moment() // it does not lead
+				continue
+			}
+			for _, m := range response.GetView().GetMounts() {
+				if m.GetPath() == s.path {
+					s.record(client, reading, call, m.GetEpoch())
+				}
+			}
+		}
 	})
 }

@@ -25,6 +25,8 @@ type stream struct {
 	path string
 	wait sync.WaitGroup
 	stop context.CancelFunc
+	// running is done when the stream ends.
+	running context.Context
 	// clients are closed at the end.
 	clients []*client.Client
 
@@ -97,7 +99,7 @@ func startStream(c *cluster, path string, writers, readers int) *stream {
 func startPacedStream(c *cluster, path string, writers, readers int, pace time.Duration, allowed func(error) bool) *stream {
 	c.t.Helper()
 	ctx, cancel := context.WithCancel(c.t.Context())
-	s := &stream{t: c.t, path: path, stop: cancel, pace: pace, allowed: allowed, returned: map[uint64]int{}, begin: time.Now()}
+	s := &stream{t: c.t, path: path, running: ctx, stop: cancel, pace: pace, allowed: allowed, returned: map[uint64]int{}, begin: time.Now()}
 	s.acknowledged.Store(c.mount(path).GetEpoch())
 	for i := range writers {
 		who := s.client(c, mtls.Peer{Role: mtls.Admin, Name: fmt.Sprintf("writer-%d", i)})
@@ -108,6 +110,11 @@ func startPacedStream(c *cluster, path string, writers, readers int, pace time.D
 		s.wait.Go(func() { s.read(ctx, writers+i, who) })
 	}
 	return s
+}
+
+// alongside runs a function that ends when the stream does.
+func (s *stream) alongside(run func(context.Context)) {
+	s.wait.Go(func() { run(s.running) })
 }
 
 func (s *stream) client(c *cluster, peer mtls.Peer) *client.Client {
