@@ -73,6 +73,16 @@ func (c *cache) GetTotals(ctx context.Context, request *workerv1.GetTotalsReques
 	}, nil
 }
 
+// Drain makes the worker leave.
+func (c *cache) Drain(_ context.Context, request *workerv1.DrainRequest) (*workerv1.DrainResponse, error) {
+	timeout := request.GetTimeout()
+	if err := timeout.CheckValid(); err != nil || timeout.AsDuration() < 0 || timeout.AsDuration() > maxDrain {
+		return nil, status.Errorf(codes.InvalidArgument, "timeout: must be 0 to %s", maxDrain)
+	}
+	c.worker.drain.begin(timeout.AsDuration())
+	return &workerv1.DrainResponse{}, nil
+}
+
 // Status returns the report that masters receive with each heartbeat, and what FUSE
 // servers have reported.
 func (c *cache) Status(context.Context, *workerv1.StatusRequest) (*workerv1.StatusResponse, error) {

@@ -30,7 +30,7 @@ func (w *Worker) follow(ctx context.Context) {
 	registered := false
 	for {
 		if !registered {
-			registered = w.register(ctx)
+			registered = w.drain.registers(func() bool { return w.register(ctx) })
 		}
 		if w.beat(ctx) {
 			registered = false
@@ -216,7 +216,7 @@ func (w *Worker) report() *commonv1.WorkerReport {
 	if w.config.CredentialsRevision != nil {
 		report.CredentialsRevision = w.config.CredentialsRevision()
 	}
-	report.RingEpoch = v.epochs("").Ring
+	report.RingEpoch, report.Draining = v.epochs("").Ring, w.drain.begun()
 	report.Recent = &commonv1.RecentReads{
 		Window: durationpb.New(blockstore.RecentWindow), Hits: count(stats.Recent.Hits), Misses: count(stats.Recent.Misses),
 		HitBytes: count(stats.Recent.HitBytes), MissBytes: count(stats.Recent.MissBytes),

@@ -43,6 +43,14 @@ func (w *Worker) serveObject(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer lane.leave()
+	if request.Keep {
+		if f := w.keep(r, v, request); f != nil {
+			w.fail(rw, entry, request, f)
+			return
+		}
+		rw.WriteHeader(http.StatusNoContent)
+		return
+	}
 	reader, err := w.readBlocks(r.Context(), v, entry, request, lane)
 	if err != nil {
 		w.fail(rw, entry, request, failureOf(err))

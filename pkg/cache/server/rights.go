@@ -28,6 +28,7 @@ func Rights() mtls.Rights {
 		workerv1.Cache_GetEpochs_FullMethodName:  readers,
 		workerv1.Cache_GetTotals_FullMethodName:  readers,
 		workerv1.Cache_Status_FullMethodName:     {mtls.Admin, mtls.Master, mtls.Worker},
+		workerv1.Cache_Drain_FullMethodName:      {mtls.Admin},
 		healthv1.Health_Check_FullMethodName:     readers,
 		healthv1.Health_Watch_FullMethodName:     readers,
 		// Reflection returns only what the repository contains.

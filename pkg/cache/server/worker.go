@@ -47,6 +47,7 @@ type Worker struct {
 	held    *held
 	copies  *copies
 	metrics *metrics
+	drain   *drain
 	// mountStates are those that FUSE servers have reported.
 	mountStates *mountStates
 	started     time.Time
@@ -82,7 +83,7 @@ func New(config Config) (*Worker, error) {
 		peers:       newPeers(config.Identity, config.SocketDir, config.PeerTimeout),
 		mountStates: newMountStates(), started: time.Now(), changed: make(chan struct{}, 1),
 	}
-	w.copies, w.held = newCopies(w), newHeld(w.peers)
+	w.copies, w.held, w.drain = newCopies(w), newHeld(w.peers), newDrain(w)
 	var err, damaged error
 	if w.views, damaged, err = openViews(config.DataDir, config.ClusterID, w.viewChanged); err != nil {
 		return nil, fmt.Errorf("start worker %s: %w", config.Name, err)
@@ -265,10 +266,16 @@ func forbidden(message string) *wire.Failure {
 }
 
 // Run serves until the context ends, then lets requests finish within the grace
-// period. It returns nil then, and otherwise the error of the listener.
+// period. A worker that is drained serves on until what it has cached has been moved,
+// at most for the timeout of the drain. It returns nil then, and otherwise the error of
+// the listener.
 func (w *Worker) Run(ctx context.Context) error {
-	following, stop := context.WithCancel(ctx)
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	defer context.AfterFunc(ctx, func() {
+		w.drain.await(following)
+		stop()
+	})()
 	var wg sync.WaitGroup
 	wg.Go(func() { w.follow(following) })
 	wg.Go(func() { w.watchMounts(following) })
@@ -292,7 +299,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	select {
 	case err = <-served:
 		_ = w.http.Close() // the socket too
-	case <-ctx.Done():
+	case <-following.Done():
 		err = w.shutdown(context.WithoutCancel(ctx))
 		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
 			err = errors.Join(err, ended)
@@ -303,6 +310,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.grpc.Stop()
 	w.copies.close()
 	w.held.close()
+	w.drain.close()
 	w.mounts.close()
 	w.peers.close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {

@@ -13,6 +13,9 @@ const (
 	HeaderSize = "Jindo-Size"
 	// HeaderOnlyIfCached is "1" in a request that must not read the store.
 	HeaderOnlyIfCached = "Jindo-Only-If-Cached"
+	// HeaderKeep is "1" in the request of a worker that leaves: the owner of the range
+	// caches it from that worker, and responds without a body.
+	HeaderKeep = "Jindo-Keep"
 	// HeaderRingEpoch is the ring epoch of the sender.
 	HeaderRingEpoch = "Jindo-Ring-Epoch"
 	// HeaderMountEpoch is the epoch of the mount in the worker's view.

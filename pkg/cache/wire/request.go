@@ -22,6 +22,9 @@ type Request struct {
 	// OnlyIfCached makes the worker return not_cached instead of reading the
 	// store.
 	OnlyIfCached bool
+	// Keep makes the worker cache the range from the sender, a worker that leaves, and
+	// respond without a body.
+	Keep bool
 	// RingEpoch of the client's ring; 0 for none.
 	RingEpoch uint64
 }
@@ -65,6 +68,9 @@ func NewHTTPRequest(ctx context.Context, address string, r Request) (*http.Reque
 	if r.OnlyIfCached {
 		h.Set(HeaderOnlyIfCached, "1")
 	}
+	if r.Keep {
+		h.Set(HeaderKeep, "1")
+	}
 	return request, nil
 }
 
@@ -98,9 +104,13 @@ func ParseRequest(path string, h http.Header) (Request, *Failure) {
 	if !ok {
 		return Request{}, Invalid(HeaderOnlyIfCached + " must be 1 or absent")
 	}
+	keep, ok := parseFlag(h.Get(HeaderKeep))
+	if !ok {
+		return Request{}, Invalid(HeaderKeep + " must be 1 or absent")
+	}
 	return Request{
 		Mount: mount, Key: key, ETag: etag, Size: size, First: first, Last: min(last, size-1),
-		OnlyIfCached: onlyIfCached, RingEpoch: parseEpoch(h.Get(HeaderRingEpoch)),
+		OnlyIfCached: onlyIfCached, Keep: keep, RingEpoch: parseEpoch(h.Get(HeaderRingEpoch)),
 	}, nil
 }
 

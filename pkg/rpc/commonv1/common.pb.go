@@ -451,7 +451,7 @@ type WorkerReport struct {
 	Version    string                 `protobuf:"bytes,12,opt,name=version,proto3" json:"version,omitempty"`
 	// mounts is the health of each mount, as this worker observes it.
 	Mounts []*MountHealth `protobuf:"bytes,13,rep,name=mounts,proto3" json:"mounts,omitempty"`
-	// draining workers serve requests, but cache nothing new.
+	// draining workers leave the ring for good: see Cache.Drain.
 	Draining bool `protobuf:"varint,14,opt,name=draining,proto3" json:"draining,omitempty"`
 	// recent counts the reads of the last minutes, where the counters above are
 	// totals since the start of the process. Older workers do not set it.

@@ -1029,6 +1029,87 @@ func (x *ReportedMount) GetAge() *durationpb.Duration {
 	return nil
 }
 
+type DrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// timeout from the termination of the process on.
+	Timeout       *durationpb.Duration `protobuf:"bytes,1,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainRequest) Reset() {
+	*x = DrainRequest{}
+	mi := &file_workerv1_worker_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainRequest) ProtoMessage() {}
+
+func (x *DrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
+func (*DrainRequest) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *DrainRequest) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+type DrainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainResponse) Reset() {
+	*x = DrainResponse{}
+	mi := &file_workerv1_worker_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainResponse) ProtoMessage() {}
+
+func (x *DrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
+func (*DrainResponse) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{17}
+}
+
 type GetTotalsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	MountId       string                 `protobuf:"bytes,1,opt,name=mount_id,json=mountId,proto3" json:"mount_id,omitempty"`
@@ -1038,7 +1119,7 @@ type GetTotalsRequest struct {
 
 func (x *GetTotalsRequest) Reset() {
 	*x = GetTotalsRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[16]
+	mi := &file_workerv1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1050,7 +1131,7 @@ func (x *GetTotalsRequest) String() string {
 func (*GetTotalsRequest) ProtoMessage() {}
 
 func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[16]
+	mi := &file_workerv1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1063,7 +1144,7 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{16}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetTotalsRequest) GetMountId() string {
@@ -1083,7 +1164,7 @@ type GetTotalsResponse struct {
 
 func (x *GetTotalsResponse) Reset() {
 	*x = GetTotalsResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[17]
+	mi := &file_workerv1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1095,7 +1176,7 @@ func (x *GetTotalsResponse) String() string {
 func (*GetTotalsResponse) ProtoMessage() {}
 
 func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[17]
+	mi := &file_workerv1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1108,7 +1189,7 @@ func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
 func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{17}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetTotalsResponse) GetTotals() *commonv1.Totals {
@@ -1197,7 +1278,10 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\x06mounts\x18\x02 \x03(\v2\x1e.jindo.worker.v1.ReportedMountR\x06mounts\"o\n" +
 	"\rReportedMount\x121\n" +
 	"\x05state\x18\x01 \x01(\v2\x1b.jindo.worker.v1.MountStateR\x05state\x12+\n" +
-	"\x03age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03age\"-\n" +
+	"\x03age\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03age\"C\n" +
+	"\fDrainRequest\x123\n" +
+	"\atimeout\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\x0f\n" +
+	"\rDrainResponse\"-\n" +
 	"\x10GetTotalsRequest\x12\x19\n" +
 	"\bmount_id\x18\x01 \x01(\tR\amountId\"u\n" +
 	"\x11GetTotalsResponse\x12/\n" +
@@ -1210,12 +1294,13 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\tDirectory\x12I\n" +
 	"\x06Lookup\x12\x1e.jindo.worker.v1.LookupRequest\x1a\x1f.jindo.worker.v1.LookupResponse\x12C\n" +
 	"\x04List\x12\x1c.jindo.worker.v1.ListRequest\x1a\x1d.jindo.worker.v1.ListResponse\x12I\n" +
-	"\x06Forget\x12\x1e.jindo.worker.v1.ForgetRequest\x1a\x1f.jindo.worker.v1.ForgetResponse2\xc8\x02\n" +
+	"\x06Forget\x12\x1e.jindo.worker.v1.ForgetRequest\x1a\x1f.jindo.worker.v1.ForgetResponse2\x90\x03\n" +
 	"\x05Cache\x12L\n" +
 	"\aGetView\x12\x1f.jindo.worker.v1.GetViewRequest\x1a .jindo.worker.v1.GetViewResponse\x12R\n" +
 	"\tGetEpochs\x12!.jindo.worker.v1.GetEpochsRequest\x1a\".jindo.worker.v1.GetEpochsResponse\x12I\n" +
 	"\x06Status\x12\x1e.jindo.worker.v1.StatusRequest\x1a\x1f.jindo.worker.v1.StatusResponse\x12R\n" +
-	"\tGetTotals\x12!.jindo.worker.v1.GetTotalsRequest\x1a\".jindo.worker.v1.GetTotalsResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/workerv1;workerv1b\x06proto3"
+	"\tGetTotals\x12!.jindo.worker.v1.GetTotalsRequest\x1a\".jindo.worker.v1.GetTotalsResponse\x12F\n" +
+	"\x05Drain\x12\x1d.jindo.worker.v1.DrainRequest\x1a\x1e.jindo.worker.v1.DrainResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/workerv1;workerv1b\x06proto3"
 
 var (
 	file_workerv1_worker_proto_rawDescOnce sync.Once
@@ -1230,7 +1315,7 @@ func file_workerv1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_workerv1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_workerv1_worker_proto_goTypes = []any{
 	(EntryKind)(0),                // 0: jindo.worker.v1.EntryKind
 	(*Epochs)(nil),                // 1: jindo.worker.v1.Epochs
@@ -1249,52 +1334,57 @@ var file_workerv1_worker_proto_goTypes = []any{
 	(*StatusRequest)(nil),         // 14: jindo.worker.v1.StatusRequest
 	(*StatusResponse)(nil),        // 15: jindo.worker.v1.StatusResponse
 	(*ReportedMount)(nil),         // 16: jindo.worker.v1.ReportedMount
-	(*GetTotalsRequest)(nil),      // 17: jindo.worker.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),     // 18: jindo.worker.v1.GetTotalsResponse
-	nil,                           // 19: jindo.worker.v1.GetEpochsResponse.MountsEntry
-	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 21: google.protobuf.Duration
-	(*commonv1.ClusterView)(nil),  // 22: jindo.common.v1.ClusterView
-	(*commonv1.WorkerReport)(nil), // 23: jindo.common.v1.WorkerReport
-	(*commonv1.Totals)(nil),       // 24: jindo.common.v1.Totals
+	(*DrainRequest)(nil),          // 17: jindo.worker.v1.DrainRequest
+	(*DrainResponse)(nil),         // 18: jindo.worker.v1.DrainResponse
+	(*GetTotalsRequest)(nil),      // 19: jindo.worker.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),     // 20: jindo.worker.v1.GetTotalsResponse
+	nil,                           // 21: jindo.worker.v1.GetEpochsResponse.MountsEntry
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*commonv1.ClusterView)(nil),  // 24: jindo.common.v1.ClusterView
+	(*commonv1.WorkerReport)(nil), // 25: jindo.common.v1.WorkerReport
+	(*commonv1.Totals)(nil),       // 26: jindo.common.v1.Totals
 }
 var file_workerv1_worker_proto_depIdxs = []int32{
 	0,  // 0: jindo.worker.v1.Entry.kind:type_name -> jindo.worker.v1.EntryKind
-	20, // 1: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
+	22, // 1: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
 	2,  // 2: jindo.worker.v1.LookupResponse.entry:type_name -> jindo.worker.v1.Entry
 	1,  // 3: jindo.worker.v1.LookupResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	21, // 4: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
+	23, // 4: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
 	2,  // 5: jindo.worker.v1.ListResponse.entries:type_name -> jindo.worker.v1.Entry
 	1,  // 6: jindo.worker.v1.ListResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	21, // 7: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
-	22, // 8: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	23, // 7: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
+	24, // 8: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
 	12, // 9: jindo.worker.v1.GetEpochsRequest.mount:type_name -> jindo.worker.v1.MountState
-	19, // 10: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
-	23, // 11: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
+	21, // 10: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
+	25, // 11: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
 	16, // 12: jindo.worker.v1.StatusResponse.mounts:type_name -> jindo.worker.v1.ReportedMount
 	12, // 13: jindo.worker.v1.ReportedMount.state:type_name -> jindo.worker.v1.MountState
-	21, // 14: jindo.worker.v1.ReportedMount.age:type_name -> google.protobuf.Duration
-	24, // 15: jindo.worker.v1.GetTotalsResponse.totals:type_name -> jindo.common.v1.Totals
-	1,  // 16: jindo.worker.v1.GetTotalsResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	3,  // 17: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
-	5,  // 18: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
-	7,  // 19: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
-	9,  // 20: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
-	11, // 21: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
-	14, // 22: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
-	17, // 23: jindo.worker.v1.Cache.GetTotals:input_type -> jindo.worker.v1.GetTotalsRequest
-	4,  // 24: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
-	6,  // 25: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
-	8,  // 26: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
-	10, // 27: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
-	13, // 28: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
-	15, // 29: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
-	18, // 30: jindo.worker.v1.Cache.GetTotals:output_type -> jindo.worker.v1.GetTotalsResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	23, // 14: jindo.worker.v1.ReportedMount.age:type_name -> google.protobuf.Duration
+	23, // 15: jindo.worker.v1.DrainRequest.timeout:type_name -> google.protobuf.Duration
+	26, // 16: jindo.worker.v1.GetTotalsResponse.totals:type_name -> jindo.common.v1.Totals
+	1,  // 17: jindo.worker.v1.GetTotalsResponse.epochs:type_name -> jindo.worker.v1.Epochs
+	3,  // 18: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
+	5,  // 19: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
+	7,  // 20: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
+	9,  // 21: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
+	11, // 22: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
+	14, // 23: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
+	19, // 24: jindo.worker.v1.Cache.GetTotals:input_type -> jindo.worker.v1.GetTotalsRequest
+	17, // 25: jindo.worker.v1.Cache.Drain:input_type -> jindo.worker.v1.DrainRequest
+	4,  // 26: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
+	6,  // 27: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
+	8,  // 28: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
+	10, // 29: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
+	13, // 30: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
+	15, // 31: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
+	20, // 32: jindo.worker.v1.Cache.GetTotals:output_type -> jindo.worker.v1.GetTotalsResponse
+	18, // 33: jindo.worker.v1.Cache.Drain:output_type -> jindo.worker.v1.DrainResponse
+	26, // [26:34] is the sub-list for method output_type
+	18, // [18:26] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_workerv1_worker_proto_init() }
@@ -1308,7 +1398,7 @@ func file_workerv1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_workerv1_worker_proto_rawDesc), len(file_workerv1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

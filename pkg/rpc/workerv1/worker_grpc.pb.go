@@ -223,6 +223,7 @@ const (
 	Cache_GetEpochs_FullMethodName = "/jindo.worker.v1.Cache/GetEpochs"
 	Cache_Status_FullMethodName    = "/jindo.worker.v1.Cache/Status"
 	Cache_GetTotals_FullMethodName = "/jindo.worker.v1.Cache/GetTotals"
+	Cache_Drain_FullMethodName     = "/jindo.worker.v1.Cache/Drain"
 )
 
 // CacheClient is the client API for Cache service.
@@ -240,6 +241,11 @@ type CacheClient interface {
 	// GetTotals returns the totals of a mount, from the worker that owns the
 	// listing of its root. It never waits for the store.
 	GetTotals(ctx context.Context, in *GetTotalsRequest, opts ...grpc.CallOption) (*GetTotalsResponse, error)
+	// Drain makes the worker leave for good: it does not register any more, and once the
+	// ring is without it, it has the new owners cache what it has cached. Until the
+	// process is terminated it serves, and then for as long as that takes, at most for
+	// the timeout. It may be repeated.
+	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error)
 }
 
 type cacheClient struct {
@@ -290,6 +296,16 @@ func (c *cacheClient) GetTotals(ctx context.Context, in *GetTotalsRequest, opts 
 	return out, nil
 }
 
+func (c *cacheClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainResponse)
+	err := c.cc.Invoke(ctx, Cache_Drain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CacheServer is the server API for Cache service.
 // All implementations must embed UnimplementedCacheServer
 // for forward compatibility.
@@ -305,6 +321,11 @@ type CacheServer interface {
 	// GetTotals returns the totals of a mount, from the worker that owns the
 	// listing of its root. It never waits for the store.
 	GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error)
+	// Drain makes the worker leave for good: it does not register any more, and once the
+	// ring is without it, it has the new owners cache what it has cached. Until the
+	// process is terminated it serves, and then for as long as that takes, at most for
+	// the timeout. It may be repeated.
+	Drain(context.Context, *DrainRequest) (*DrainResponse, error)
 	mustEmbedUnimplementedCacheServer()
 }
 
@@ -326,6 +347,9 @@ func (UnimplementedCacheServer) Status(context.Context, *StatusRequest) (*Status
 }
 func (UnimplementedCacheServer) GetTotals(context.Context, *GetTotalsRequest) (*GetTotalsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetTotals not implemented")
+}
+func (UnimplementedCacheServer) Drain(context.Context, *DrainRequest) (*DrainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Drain not implemented")
 }
 func (UnimplementedCacheServer) mustEmbedUnimplementedCacheServer() {}
 func (UnimplementedCacheServer) testEmbeddedByValue()               {}
@@ -420,6 +444,24 @@ func _Cache_GetTotals_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Cache_Drain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CacheServer).Drain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Cache_Drain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CacheServer).Drain(ctx, req.(*DrainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Cache_ServiceDesc is the grpc.ServiceDesc for Cache service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -442,6 +484,10 @@ var Cache_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetTotals",
 			Handler:    _Cache_GetTotals_Handler,
+		},
+		{
+			MethodName: "Drain",
+			Handler:    _Cache_Drain_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
