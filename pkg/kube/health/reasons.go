@@ -45,5 +45,5 @@ const (
 	ReasonHostPathRefused = "HostPathRefused"
 	ReasonDeletionBlocked = "DeletionBlocked"
 	ReasonScaledOut       = "ScaledOut"
-	ReasonScaledIn        = "ScaledInWithoutDrain"
+	ReasonScaledIn        = "ScaledIn"
 )

@@ -32,7 +32,7 @@ func (in *Input) networkPolicies() []client.Object {
 		clients := append(in.peers(plan.RoleMaster, plan.RoleWorker, plan.RoleFuse), sidecarPeers()...)
 		// A store can be anywhere, and a Service maps its port to any other.
 		policies = append(policies, in.networkPolicy(c, []networkingv1.NetworkPolicyIngressRule{
-			from(clients, c.Port(plan.PortRPC)),
+			from(append(clients, in.controllerPeer()), c.Port(plan.PortRPC)),
 		}, anywhere()))
 	}
 	if c := in.Plan.Fuse; c != nil {

@@ -66,7 +66,7 @@ func TestNetworkPolicies(t *testing.T) {
 	clients := []string{"master", "worker", "fuse", "controller"}
 	want := map[string]map[int32][]string{
 		"master": {18004: clients, 18006: {"master", "worker"}, 18008: {"prometheus"}},
-		"worker": {18005: {"master", "worker", "fuse"}, 18008: {"prometheus"}},
+		"worker": {18005: clients, 18008: {"prometheus"}},
 		"fuse":   {18008: {"prometheus"}},
 	}
 	// The policy of workers does not restrict what they connect to; the one of masters

@@ -20,6 +20,10 @@ import (
 // being replaced.
 const tierSlack = 256 << 20
 
+// drainGrace is the grace period of workers in seconds: a worker that is drained moves
+// its cache in it. Others end at once.
+const drainGrace = 300
+
 func (in *Input) workers() *appsv1.StatefulSet {
 	c := in.Plan.Workers
 	template := in.template(c, in.workerSettings())
@@ -39,7 +43,7 @@ func (in *Input) workers() *appsv1.StatefulSet {
 	template.Labels[names.LabelDataset] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
 	template.Labels[names.LabelPlacement] = string(in.placement())
 	in.placeWorkers(template.Spec.Affinity)
-	grace := int64(30)
+	grace := int64(drainGrace)
 	template.Spec.TerminationGracePeriodSeconds = &grace
 	return &appsv1.StatefulSet{
 		TypeMeta: typeMeta("apps/v1", "StatefulSet"), ObjectMeta: in.meta(c.Name, string(c.Role)),

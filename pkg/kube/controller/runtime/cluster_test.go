@@ -26,7 +26,9 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/controller/manager"
 	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
+	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/test/apiserver"
 )
 
@@ -52,6 +54,15 @@ type cluster struct {
 	steps    map[string]runtime.Teardown
 	// synced are the numbers of synchronizations of credentials, by namespace.
 	synced map[string]int
+	// drains are called instead of draining workers, by namespace.
+	drains map[string]func(worker string, timeout time.Duration) error
+}
+
+// drain makes a worker leave, whose host is its namespace.
+func (c *cluster) drain(_ context.Context, worker *commonv1.RingMember, _ *mtls.Identity, timeout time.Duration) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.drains[worker.GetHost()](worker.GetName(), timeout)
 }
 
 func (c *cluster) credentials(_ context.Context, owner *v1alpha1.JindoRuntime, _ *plan.Plan) ([]runtime.Problem, error) {
@@ -96,6 +107,7 @@ func startCluster(ends *apiserver.Ends) (*cluster, error) {
 	ends.Add(func() error { cancel(); return nil })
 	c := &cluster{
 		config: config, masters: newFakeMasters(), problems: map[string][]runtime.Problem{}, steps: map[string]runtime.Teardown{}, synced: map[string]int{},
+		drains: map[string]func(string, time.Duration) error{},
 		counts: counts{writes: map[string]int{}, passes: map[string]int{}, manual: map[string]bool{}},
 	}
 	mgr, err := manager.NewManager(config, "test", manager.Options{Namespace: system})
@@ -104,7 +116,7 @@ func startCluster(ends *apiserver.Ends) (*cluster, error) {
 	}
 	r := &runtime.Reconciler{
 		Client: c.counts.watched(withoutWatch{mgr.GetClient()}), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("test"),
-		SystemNamespace: system, Image: image, Dial: c.masters.dial, Credentials: c.credentials, Teardown: c.teardown,
+		SystemNamespace: system, Image: image, Dial: c.masters.dial, Drain: c.drain, Credentials: c.credentials, Teardown: c.teardown,
 	}
 	if err := r.SetupWithManager(mgr); err != nil {
 		return nil, err
@@ -265,7 +277,10 @@ func podOf(set client.Object, template *corev1.PodTemplateSpec, kind schema.Grou
 			Namespace: set.GetNamespace(), Labels: maps.Clone(template.Labels), Annotations: maps.Clone(template.Annotations),
 			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(set, kind)},
 		},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: template.Spec.Containers[0].Image}}},
+		Spec: corev1.PodSpec{
+			Containers:                    []corev1.Container{{Name: "c", Image: template.Spec.Containers[0].Image}},
+			TerminationGracePeriodSeconds: template.Spec.TerminationGracePeriodSeconds,
+		},
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/jindo-io/jindo/pkg/kube/controller/runtime"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
@@ -153,6 +155,21 @@ func (c fakeClient) Unmount(_ context.Context, path string) error {
 		s.view = next
 	})
 	return nil
+}
+
+func (c fakeClient) RemoveWorker(_ context.Context, name string) error {
+	var err error
+	c.with(func(s *fakeSet) {
+		if s.leader == "" {
+			err = errUnavailable
+			return
+		}
+		next := proto.CloneOf(s.view)
+		next.Ring.Members = slices.DeleteFunc(next.Ring.Members, func(m *commonv1.RingMember) bool { return m.GetName() == name })
+		next.Index++
+		s.view = next
+	})
+	return err
 }
 
 // Transfer moves leadership to the named master, or to the next one.

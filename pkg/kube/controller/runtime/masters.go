@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/plan"
@@ -35,6 +34,7 @@ type Masters interface {
 	View(ctx context.Context) (*commonv1.ClusterView, error)
 	Mount(ctx context.Context, mount *commonv1.Mount) (*commonv1.Mount, bool, error)
 	Unmount(ctx context.Context, path string) error
+	RemoveWorker(ctx context.Context, name string) error
 	// Transfer moves leadership to a master, "" for any, and returns the leader.
 	Transfer(ctx context.Context, to string) (string, error)
 	Close()
@@ -79,8 +79,7 @@ type masterReader struct {
 // reconcile reads the state of the masters. Unreachable masters are reported in the
 // status and are not an error.
 func (c masterReader) reconcile(ctx context.Context, r *report, want *desired, ca *mtls.Authority, w *workloads) (*masterState, error) {
-	m := &masterState{topology: want.topology}
-	m.topology.Masters = render.Masters(want.plan, want.topology.ClusterID)
+	m := &masterState{topology: runningMasters(want)}
 	err := c.query(ctx, r, want, ca, w, m)
 	r.status.Raft = m.raft(r, want)
 	return m, err

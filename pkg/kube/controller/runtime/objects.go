@@ -16,7 +16,7 @@ import (
 // objects applies the objects of a runtime.
 //
 // Input: the desired state, the certificate of the authority, the nodes of masters'
-// volumes, and whether directories are refused. Output: the objects, and the digests of
+// volumes, whether directories are refused, and the workers that leave. Output: the objects, and the digests of
 // the pod templates that were applied.
 type objects struct {
 	client    client.Client
@@ -32,7 +32,7 @@ type objects struct {
 
 // reconcile applies the objects. It continues after an object that cannot be applied,
 // and returns the errors of all.
-func (o objects) reconcile(ctx context.Context, r *report, want *desired, ca []byte, p *placement, refused *refusal) (templates, error) {
+func (o objects) reconcile(ctx context.Context, r *report, want *desired, ca []byte, p *placement, refused *refusal, leaving drained) (templates, error) {
 	formation := r.status.Formation
 	rendered, err := render.Objects(render.Input{
 		Plan: want.plan, Runtime: want.runtime, Dataset: want.dataset, Images: want.effective.Images,
@@ -49,7 +49,7 @@ func (o objects) reconcile(ctx context.Context, r *report, want *desired, ca []b
 		if err != nil || !w.exist() {
 			return nil, err
 		}
-	} else if err := o.setScaling(ctx, r, want); err != nil {
+	} else if err := o.setScaling(ctx, r, want, leaving); err != nil {
 		return nil, err
 	}
 	var failed error
@@ -92,9 +92,8 @@ func (o objects) keepTemplate(ctx context.Context, want *desired, object client.
 	return nil
 }
 
-// setScaling records when workers are added or removed. The cache of a removed worker
-// is lost.
-func (o objects) setScaling(ctx context.Context, r *report, want *desired) error {
+// setScaling records when workers are added or removed.
+func (o objects) setScaling(ctx context.Context, r *report, want *desired, leaving drained) error {
 	if want.plan.Workers == nil {
 		return nil
 	}
@@ -109,10 +108,12 @@ func (o objects) setScaling(ctx context.Context, r *report, want *desired) error
 		return nil
 	case now < before:
 		kind, reason = v1alpha1.RuntimeWorkersScaledIn, reasonScaledIn
-		message += ": the cache of removed workers is lost, their data is read from the store again"
+		if more := leaving.message(); more != "" {
+			message += ": " + more
+		}
 	}
 	removeCondition(&r.status.Conditions, kind)
 	r.setNote(kind, reason, message)
-	r.addEvent(now < before, reason, message)
+	r.addEvent(len(leaving.failed) > 0, reason, message)
 	return nil
 }

@@ -20,6 +20,7 @@ type subReconcilers struct {
 	secrets      secrets
 	directories  directories
 	placements   placements
+	drains       drains
 	objects      objects
 	workloads    workloadReader
 	former       formerMasters
@@ -41,6 +42,7 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 		secrets:      secrets{r.authorities, r.Credentials},
 		directories:  directories{r.Live, r.HostPaths},
 		placements:   placements{r.Client, r.Live},
+		drains:       drains{workloads, r.connections, r.Drain},
 		objects: objects{
 			client: r.Client, workloads: workloads, applied: r.applied, image: r.Image,
 			priorityClass: r.PriorityClass, fusePriorityClass: r.FusePriorityClass, hostPaths: r.HostPaths, systemNamespace: r.SystemNamespace,
@@ -117,7 +119,13 @@ func (r *Reconciler) carryOut(ctx context.Context, rep *report, declared declara
 	if err != nil {
 		return err
 	}
-	applied, failed := parts.objects.reconcile(ctx, rep, want, authority.CertPEM(), placement, &refused)
+	var leaving drained
+	if !refused.any() {
+		if leaving, err = parts.drains.reconcile(ctx, rep, want, authority); err != nil {
+			return err
+		}
+	}
+	applied, failed := parts.objects.reconcile(ctx, rep, want, authority.CertPEM(), placement, &refused, leaving)
 	workloads, err := parts.workloads.reconcile(ctx, want)
 	if err == nil {
 		err = parts.former.reconcile(ctx, want, workloads)

@@ -95,6 +95,8 @@ type Reconciler struct {
 	Teardown    TeardownFunc
 	// Dial returns a client of a runtime's masters; nil selects the default.
 	Dial Dialer
+	// Drain makes a worker leave; nil selects the default.
+	Drain Drainer
 	// Now returns the current time; nil selects time.Now.
 	Now func() time.Time
 
@@ -149,6 +151,9 @@ func (r *Reconciler) complete() {
 	}
 	if r.Dial == nil {
 		r.Dial = dialMasters
+	}
+	if r.Drain == nil {
+		r.Drain = drainWorker
 	}
 	r.authorities = &authority.Manager{Client: r.Client, Live: r.Live, SystemNamespace: r.SystemNamespace, Now: r.Now}
 	r.connections = newConnections(r.Dial, r.Now)
