@@ -302,6 +302,8 @@ const (
 	DatasetSpecValid DatasetConditionType = "SpecValid"
 	// DatasetMountsReady is true if the store of every mount responds.
 	DatasetMountsReady DatasetConditionType = "MountsReady"
+	// DatasetCredentialsReady is false while a Secret that a mount refers to is missing.
+	DatasetCredentialsReady DatasetConditionType = "CredentialsReady"
 	// DatasetChangeNotApplied is true if the spec contains a change that is not
 	// applied while the Dataset is served.
 	DatasetChangeNotApplied DatasetConditionType = "ChangeNotApplied"

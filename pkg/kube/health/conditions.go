@@ -98,6 +98,7 @@ var datasetRules = map[v1alpha1.DatasetConditionType]rule{
 	v1alpha1.DatasetSpecValid:        {good: corev1.ConditionTrue, bad: meaning{Fatal, CauseSpec}},
 	v1alpha1.DatasetMountUnsupported: {good: corev1.ConditionFalse, bad: meaning{Problem, CauseMounts}},
 	v1alpha1.DatasetMountsReady:      mountsRule,
+	v1alpha1.DatasetCredentialsReady: {good: corev1.ConditionTrue, bad: meaning{Problem, CauseCredentials}},
 	v1alpha1.DatasetChangeNotApplied: {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.DatasetDeletionBlocked:  {good: corev1.ConditionFalse, bad: meaning{Problem, CauseDeletion}},
 }

@@ -94,6 +94,7 @@ var datasetExpectations = []expectation{
 	{"MountUnsupported", isTrue, health.ReasonMountUnsupported, health.Problem, health.CauseMounts},
 	{"MountsReady", isTrue, health.ReasonMounted, health.Info, ""},
 	{"MountsReady", isFalse, health.ReasonStoreRefuses, health.Problem, health.CauseStore},
+	{"CredentialsReady", isFalse, health.ReasonSecretMissing, health.Problem, health.CauseCredentials},
 	{"MountsReady", isFalse, health.ReasonMountUnsupported, health.Problem, health.CauseMounts},
 	{"MountsReady", isFalse, health.ReasonMountsPending, health.Waiting, health.CauseMounts},
 	{"ChangeNotApplied", isTrue, health.ReasonNotSupportedYet, health.Note, health.CauseChange},

@@ -45,6 +45,10 @@ func conditions(f inputs, status v1alpha1.DatasetStatus) []v1alpha1.DatasetCondi
 		if c := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeMountsReady); c != nil {
 			add(v1alpha1.DatasetMountsReady, c.Status, c.Reason, notes.WithoutIDs(c.Message))
 		}
+		// Mounts may work with the credentials that were read before.
+		if c := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeCredentialsReady); c != nil && c.Status == corev1.ConditionFalse {
+			add(v1alpha1.DatasetCredentialsReady, c.Status, c.Reason, notes.WithoutIDs(c.Message))
+		}
 		if change := f.changesNotApplied(status); change != "" {
 			add(v1alpha1.DatasetChangeNotApplied, corev1.ConditionTrue, health.ReasonNotSupportedYet, change)
 		}

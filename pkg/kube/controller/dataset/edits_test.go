@@ -85,7 +85,12 @@ func TestEditsThatChangeNothingThatRuns(t *testing.T) {
 		status.Conditions = append(status.Conditions, v1alpha1.RuntimeCondition{Type: v1alpha1.RuntimeCredentialsReady, Status: corev1.ConditionFalse, Reason: "SecretMissing", Message: "create Secret keys"})
 	})
 	s.settle()
-	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "-NotReady")
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "-NotReady", "CredentialsReady=False/SecretMissing: create Secret keys")
+	s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
+		status.Conditions[len(status.Conditions)-1].Status = corev1.ConditionTrue
+	})
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "-CredentialsReady")
 
 	s = newServed(t)
 	s.editRuntime("hadoop", func(r *v1alpha1.JindoRuntime) { r.Spec.Master.Replicas, r.Spec.Master.Disabled = new(int32(2)), true })
