@@ -3,7 +3,7 @@
 package e2e
 
 import (
-	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,7 +44,7 @@ func TestDeletionOrders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := connect(t)
-			namespace := c.namespace(t, fmt.Sprintf("delete-%x", len(name)))
+			namespace := c.namespace(t, "delete-"+strings.ReplaceAll(name, " ", "-"))
 			c.bucket(t)
 			c.create(t, namespace, c.seedDataset())
 			c.create(t, namespace, small)

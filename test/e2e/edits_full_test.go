@@ -53,9 +53,11 @@ func TestEdits(t *testing.T) {
 
 	before := c.dataPods(t, namespace)
 	c.kubectl(t, "patch", "jindoruntime", "hadoop", "-n", namespace, "--type=json", "-p", `[{"op":"replace","path":"/spec/tieredstore/levels/0/quota","value":"3G"}]`)
-	c.runtimeIs(t, namespace, "the workers are replaced", func(r *v1alpha1.RuntimeStatus) bool {
-		return r.Transition == nil && r.Effective.Runtime.TieredStore.Levels[0].Quota == "3G"
+	// A quota is in the effective spec before the steps are in the status.
+	c.runtimeIs(t, namespace, "the replacement of the workers has begun", func(r *v1alpha1.RuntimeStatus) bool {
+		return r.Transition != nil && r.Effective.Runtime.TieredStore.Levels[0].Quota == "3G"
 	})
+	c.runtimeIs(t, namespace, "the workers are replaced", func(r *v1alpha1.RuntimeStatus) bool { return r.Transition == nil })
 	c.runtimeReady(t, namespace, "hadoop")
 	for uid, name := range c.dataPods(t, namespace) {
 		if _, kept := before[uid]; kept == strings.Contains(name, "worker") {
