@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -168,12 +169,7 @@ func (d *drain) left(ctx context.Context) *view {
 
 // has reports whether a worker is in the ring.
 func (v *view) has(name string) bool {
-	for _, m := range v.GetRing().GetMembers() {
-		if m.GetName() == name {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(v.GetRing().GetMembers(), func(m *commonv1.RingMember) bool { return m.GetName() == name })
 }
 
 // moveVersion moves the ranges of a version that are on disk, each within one stripe.

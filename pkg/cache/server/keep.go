@@ -27,14 +27,14 @@ func (w *Worker) keep(r *http.Request, v *view, request wire.Request) *wire.Fail
 		}
 	}
 	if !v.owns(w.config.Name, v.nameOf(key, request.First)) {
-		return &wire.Failure{Status: http.StatusConflict, Code: wire.CodeInvalid, Message: "this worker does not own the range"}
+		return notKept("this worker does not own the range")
 	}
 	if err := w.config.Blocks.Fits(key); err != nil {
-		return &wire.Failure{Status: http.StatusConflict, Code: wire.CodeInvalid, Message: err.Error()}
+		return notKept(err.Error())
 	}
 	from := v.previousMember(peer.Name)
 	if from == nil {
-		return &wire.Failure{Status: http.StatusConflict, Code: wire.CodeInvalid, Message: fmt.Sprintf("worker %s was in no previous ring", peer.Name)}
+		return notKept(fmt.Sprintf("worker %s was in no previous ring", peer.Name))
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), keepTimeout)
 	defer cancel()
@@ -49,9 +49,15 @@ func (w *Worker) keep(r *http.Request, v *view, request wire.Request) *wire.Fail
 		_ = reader.Close()
 	}
 	if err != nil {
-		return &wire.Failure{Status: http.StatusConflict, Code: wire.CodeInvalid, Message: fmt.Sprintf("read from worker %s: %v", peer.Name, err)}
+		return notKept(fmt.Sprintf("read from worker %s: %v", peer.Name, err))
 	}
 	return nil
+}
+
+// notKept returns the failure for a range that a later request would not have cached
+// either.
+func notKept(message string) *wire.Failure {
+	return &wire.Failure{Status: http.StatusConflict, Code: wire.CodeInvalid, Message: message}
 }
 
 // previousMember returns a worker of a previous ring, the newest entry of it; nil if it

@@ -116,7 +116,7 @@ func read(r io.Reader) (*Content, error) {
 	}
 	body := &body{from: from, sum: sum}
 	restored := machine.Restore(body)
-	// The checksum says whether the file is damaged, whatever the state made of it.
+	// The checksum shows whether the file is damaged, also if the state was accepted.
 	if _, err := io.Copy(io.Discard, body); err != nil {
 		return nil, err
 	}

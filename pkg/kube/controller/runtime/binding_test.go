@@ -48,7 +48,7 @@ func (c *cluster) awaitRefresh(t *testing.T, ns string) uint64 {
 }
 
 // Pods of workers are told of new credentials, and mounts appear, without an interval in
-// between, whichever of the pair is changed last. The other controller of the package
+// between, in both orders of the changes to the pair. The other controller of the package
 // does not see the namespace; this one repeats no pass by time.
 func TestBindingIsCausedByWatches(t *testing.T) {
 	t.Parallel()

@@ -100,19 +100,9 @@ func (d drains) leaving(ctx context.Context, want *desired) ([]corev1.Pod, error
 	}
 	w := &workloads{workers: set, pods: pods}
 	return slices.DeleteFunc(w.owned(plan.RoleWorker), func(pod corev1.Pod) bool {
-		ordinal, ok := ordinalOf(pod.Name, set.Name)
-		return !ok || ordinal < int(want.plan.Workers.Replicas) || !pod.DeletionTimestamp.IsZero()
+		_, stays := want.topology.Worker(pod.Name)
+		return stays || !pod.DeletionTimestamp.IsZero()
 	}), nil
-}
-
-// ordinalOf returns the ordinal of a pod of a StatefulSet.
-func ordinalOf(pod, set string) (int, bool) {
-	suffix, ok := strings.CutPrefix(pod, set+"-")
-	if !ok {
-		return 0, false
-	}
-	ordinal, err := strconv.Atoi(suffix)
-	return ordinal, err == nil
 }
 
 func (d drains) connect(ctx context.Context, r *report, want *desired, ca *mtls.Authority) (Masters, *commonv1.Ring, *mtls.Identity, error) {
