@@ -127,10 +127,15 @@ func TestUsedLoansAreNotRecalled(t *testing.T) {
 // that those of others are recalled, and that its loans count as idle again some time
 // after it has responded.
 func TestBorrowerThatDoesNotRespond(t *testing.T) {
-	s, hung := lentStore(t, time.Millisecond, nil)
+	// Room for the last version is made by a recall, and it must be whole before the
+	// borrower is late.
+	s, hung := lentStore(t, forever, nil)
 	fill(t, s, "other")
 	p := newProcess(t, s, returns)
 	p.borrow("other")
+	s.mu.Lock()
+	s.config.recallWait = time.Millisecond
+	s.mu.Unlock()
 	eventually(t, "the version of the other borrower is evicted", func() bool {
 		s.evictAll()
 		return !cached(s, "other")
