@@ -94,17 +94,7 @@ func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) 
 		return -1
 	}
 	before := restarts(pod)
-	// The cgroup of each process contains the pod's uid; the command identifies the
-	// container.
-	command := map[string]string{"plugin": "csi node", "keeper": "csi keep", "jindofs-fuse": "bin/fuse ", "jindofs-worker": "bin/worker "}[container]
-	script := fmt.Sprintf(`for p in /proc/[0-9]*; do grep -q %s $p/cgroup 2>/dev/null && tr '\000' ' ' <$p/cmdline | grep -q %q && kill -9 ${p#/proc/} && echo killed; done; true`, pod.UID, command)
-	eventually(t, container+" is killed", func(ctx context.Context) error {
-		out, err := c.onNode(ctx, pod.Spec.NodeName, script)
-		if err == nil && !strings.Contains(out, "killed") {
-			return fmt.Errorf("no process of pod %s is %q", pod.Name, command)
-		}
-		return err
-	})
+	c.signal(t, pod, container, "KILL")
 	eventually(t, container+" is started again", func(ctx context.Context) error {
 		pods, err := c.pods(ctx, pod.Namespace, pod.Name)
 		if err != nil {
@@ -114,6 +104,25 @@ func (c *cluster) killContainer(t *testing.T, pod corev1.Pod, container string) 
 			return fmt.Errorf("it was not started again yet")
 		}
 		return nil
+	})
+}
+
+// signal sends a signal to the processes of a container.
+func (c *cluster) signal(t *testing.T, pod corev1.Pod, container, signal string) {
+	t.Helper()
+	// The cgroup of each process contains the pod's uid; the command identifies the
+	// container.
+	command := map[string]string{
+		"plugin": "csi node", "keeper": "csi keep",
+		"jindofs-fuse": "bin/fuse ", "jindofs-worker": "bin/worker ", "jindofs-master": "bin/master ",
+	}[container]
+	script := fmt.Sprintf(`for p in /proc/[0-9]*; do grep -q %s $p/cgroup 2>/dev/null && tr '\000' ' ' <$p/cmdline | grep -q %q && kill -%s ${p#/proc/} && echo sent; done; true`, pod.UID, command, signal)
+	eventually(t, container+" receives SIG"+signal, func(ctx context.Context) error {
+		out, err := c.onNode(ctx, pod.Spec.NodeName, script)
+		if err == nil && !strings.Contains(out, "sent") {
+			return fmt.Errorf("no process of pod %s is %q", pod.Name, command)
+		}
+		return err
 	})
 }
 

@@ -74,7 +74,7 @@ func (c *cluster) orderOfReturn(t *testing.T, namespace string, old []corev1.Pod
 	return strings.Join(order, "")
 }
 
-// TestMasterDiskLost deletes a master with its disk: the other two continue, and it
+// TestMasterDiskLost kills a master and wipes its disk: the other two continue, and it
 // returns as a new member.
 func TestMasterDiskLost(t *testing.T) {
 	t.Parallel()
@@ -82,12 +82,7 @@ func TestMasterDiskLost(t *testing.T) {
 	namespace := c.namespace(t, "disk-lost")
 	w := c.watchSeed(t, namespace)
 	pods := c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
-	victim := pods[2]
-	eventually(t, "the disk is wiped", func(ctx context.Context) error {
-		_, err := c.onNode(ctx, victim.Spec.NodeName, "rm -rf /host/mnt/disk1/"+namespace+"/hadoop/jindofs/master-2/*")
-		return err
-	})
-	c.kubectl(t, "delete", "pod", "-n", namespace, victim.Name, "--grace-period=0", "--force")
+	c.loseMasters(t, namespace, pods[2])
 	c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
 	c.checkRaft(t, namespace)
 	w.readOn(t, 200)
