@@ -71,6 +71,11 @@ func TestRestoreIntoEmptyDisks(t *testing.T) {
 		t.Fatal(err)
 	}
 	restore(foreign.Bytes(), `cluster "other"`)
+	var redacted bytes.Buffer
+	if err := snapshot.Redact(&redacted, content); err != nil {
+		t.Fatal(err)
+	}
+	restore(redacted.Bytes(), "the snapshot is redacted")
 	if err := contains(c, 0, "formed before"); err != nil {
 		t.Error(err)
 	}

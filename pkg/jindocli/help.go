@@ -30,6 +30,7 @@ var usageLines = []string{
 	"jindo raft -recover MASTER [-yes]     continue with one master when a majority is lost",
 	"jindo raft -saveSnapshot FILE [MASTER]   save the state of the masters",
 	"jindo raft -inspectSnapshot FILE      verify a snapshot and show what it holds",
+	"jindo raft -redactSnapshot FILE OUT   replace the names in a snapshot, for diagnosis by others",
 	"jindo raft -restoreSnapshot FILE MASTER  start masters without state from a snapshot",
 	"jindo -version                        print the version",
 }

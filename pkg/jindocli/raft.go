@@ -6,7 +6,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/raft"
 )
 
-const raftOptions = "-verify, -removePeer, -recover, -saveSnapshot, -inspectSnapshot or -restoreSnapshot"
+const raftOptions = "-verify, -removePeer, -recover, -saveSnapshot, -inspectSnapshot, -redactSnapshot or -restoreSnapshot"
 
 // raft runs `jindo raft`.
 func (r *runner) raft(ctx context.Context, args []string) error {
@@ -40,7 +40,7 @@ func (r *runner) raft(ctx context.Context, args []string) error {
 		return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
 			return raft.Recover(ctx, r.env.Out, m, rest[0], confirmed)
 		})
-	case "-saveSnapshot", "-inspectSnapshot", "-restoreSnapshot":
+	case "-saveSnapshot", "-inspectSnapshot", "-redactSnapshot", "-restoreSnapshot":
 		return r.snapshot(ctx, args[0], rest)
 	}
 	return unknownOption("jindo raft", args, raftOptions)
@@ -53,6 +53,10 @@ func (r *runner) snapshot(ctx context.Context, option string, args []string) err
 		return raft.InspectSnapshot(r.env.Out, args[0])
 	case option == "-inspectSnapshot":
 		return usagef("-inspectSnapshot: requires one FILE")
+	case option == "-redactSnapshot" && len(args) == 2:
+		return raft.RedactSnapshot(r.env.Out, args[0], args[1])
+	case option == "-redactSnapshot":
+		return usagef("-redactSnapshot: requires FILE and OUT")
 	case option == "-restoreSnapshot" && len(args) == 2:
 		return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
 			return raft.RestoreSnapshot(ctx, r.env.Out, m, args[1], args[0])

@@ -133,7 +133,7 @@ func attach(cmd *cobra.Command) {
 // takesFile reports whether the value of a flag is a file or directory.
 func takesFile(flag *pflag.Flag) bool {
 	return slices.Contains([]string{
-		"filename", "kustomize", "credentials-file", "dir", "bin-dir", "mountpoint",
+		"filename", "kustomize", "credentials-file", "dir", "bin-dir", "mountpoint", "file", "out",
 		"kubeconfig", "cache-dir", "certificate-authority", "client-certificate", "client-key",
 	}, flag.Name)
 }

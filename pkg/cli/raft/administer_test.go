@@ -130,7 +130,20 @@ func TestSnapshotCommands(t *testing.T) {
 	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("a failed save changed the file: %v", err)
 	}
-	for _, args := range [][]string{{"save"}, {"restore", "-f", path}, {"inspect"}} {
+	redacted := filepath.Join(t.TempDir(), "redacted")
+	if out, err := run("redact", path, "-o", redacted); err != nil || !strings.Contains(out, "cannot be restored") || strings.Contains(out, "m-0") {
+		t.Errorf("redact: %q, %v", out, err)
+	}
+	if out, err := run("inspect", redacted); err != nil || !strings.Contains(out, "cannot be restored") {
+		t.Errorf("inspect a redacted file: %q, %v", out, err)
+	}
+	if _, err := run("restore", "-f", redacted, "--master", "m-0"); err == nil || !strings.Contains(err.Error(), "the snapshot is redacted") {
+		t.Errorf("restore a redacted file: %v", err)
+	}
+	if _, err := run("redact", path, "-o", path); err == nil || !strings.Contains(err.Error(), "would replace itself") {
+		t.Errorf("redact a file in place: %v", err)
+	}
+	for _, args := range [][]string{{"save"}, {"restore", "-f", path}, {"inspect"}, {"redact", path}} {
 		if _, err := run(args...); err == nil {
 			t.Errorf("%v is complete", args)
 		}

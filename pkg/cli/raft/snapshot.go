@@ -22,14 +22,14 @@ import (
 func newSnapshot(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "snapshot",
-		Short: "Save, inspect and restore the masters' state",
+		Short: "Save, inspect, redact and restore the masters' state",
 		Args:  session.None,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	save, restore := newSave(s), newRestore(s)
 	s.AddLocalFlag(save.Flags())
 	s.AddLocalFlag(restore.Flags())
-	cmd.AddCommand(save, newInspect(s), restore)
+	cmd.AddCommand(save, newInspect(s), newRedact(s), restore)
 	return cmd
 }
 
@@ -60,22 +60,34 @@ without a leader. A file is replaced only by a complete, verified one.`,
 // SaveSnapshot saves the state of a master, or of the leader if master is empty, to a
 // file, and prints what it holds.
 func SaveSnapshot(ctx context.Context, w io.Writer, m Masters, master, path string) error {
-	file, err := atomicfile.Create(path, 0o600)
-	if err != nil {
-		return clierror.Generalf("save a snapshot: %w", err)
-	}
-	defer file.Close()
-	if err := m.SaveSnapshot(ctx, master, file); err != nil {
-		return err //nolint:wrapcheck // the client names the act
-	}
-	content, err := readSnapshot(file.Name())
+	content, err := writeSnapshot(path, func(w io.Writer) error {
+		return m.SaveSnapshot(ctx, master, w) //nolint:wrapcheck // the client names the act
+	})
 	if err != nil {
 		return err
 	}
-	if err := file.Commit(); err != nil {
-		return clierror.Generalf("save a snapshot: %w", err)
-	}
 	return printSnapshot(w, content)
+}
+
+// writeSnapshot replaces a file by what a function writes, once that is complete and
+// verified, and returns it.
+func writeSnapshot(path string, write func(io.Writer) error) (*snapshot.Content, error) {
+	file, err := atomicfile.Create(path, 0o600)
+	if err != nil {
+		return nil, clierror.Generalf("save a snapshot: %w", err)
+	}
+	defer file.Close()
+	if err := write(file); err != nil {
+		return nil, err //nolint:wrapcheck // the function names the act
+	}
+	content, err := readSnapshot(file.Name())
+	if err != nil {
+		return nil, err
+	}
+	if err := file.Commit(); err != nil {
+		return nil, clierror.Generalf("save a snapshot: %w", err)
+	}
+	return content, nil
 }
 
 func newInspect(s *session.Session) *cobra.Command {
@@ -85,8 +97,9 @@ func newInspect(s *session.Session) *cobra.Command {
 		Long: `Verify a snapshot file and show what it holds. No master is called. The checksums of
 the file and of the state are verified; a damaged file is an error that names the
 damage.`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error { return InspectSnapshot(s.Streams.Out, args[0]) },
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+		RunE:              func(_ *cobra.Command, args []string) error { return InspectSnapshot(s.Streams.Out, args[0]) },
 	}
 }
 
@@ -122,6 +135,9 @@ func printSnapshot(w io.Writer, c *snapshot.Content) error {
 	line := func(title, format string, args ...any) {
 		fmt.Fprintf(&text, "%-9s"+format+"\n", append([]any{title}, args...)...)
 	}
+	if c.Redacted {
+		line("Redacted", "%s", "strings are replaced by tokens; it cannot be restored")
+	}
 	line("Cluster", "%s", c.ClusterID)
 	line("Saved", "%s by %q of version %q, %s", c.Time.Format(time.RFC3339), c.Master, c.Program, confirmed)
 	line("Index", "%s in term %s", printer.Count(c.Index), printer.Count(c.Term))
@@ -141,6 +157,61 @@ func printSnapshot(w io.Writer, c *snapshot.Content) error {
 	line("SHA-256", "%s", c.Sum)
 	_, err := io.WriteString(w, text.String())
 	return err //nolint:wrapcheck // the terminal's own error
+}
+
+func newRedact(s *session.Session) *cobra.Command {
+	var to string
+	cmd := &cobra.Command{
+		Use:   "redact FILE --out OUT",
+		Short: "Write a snapshot file without names, for diagnosis by others",
+		Long: `Write a snapshot file without names, for diagnosis by others. No master is called.
+OUT has the structure of FILE, and its counts, sizes, times, epochs and versions.
+Every string (names, paths, buckets, endpoints, options, addresses, ids) is replaced by
+tokens, one for each part between slashes. Equal parts have equal tokens in one file.
+Tokens are keyed with random bytes that are not kept: guesses cannot be verified, and
+tokens of two files cannot be compared. Only the schemes of stores ("oss:"), the roles of
+clients ("worker") and the version of the program remain. OUT passes inspect and is
+refused by restore.`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if to == "" {
+				return clierror.Usagef("--out is required")
+			}
+			return RedactSnapshot(s.Streams.Out, args[0], to)
+		},
+	}
+	cmd.Flags().StringVarP(&to, "out", "o", "", "file `OUT` to write")
+	return cmd
+}
+
+// RedactSnapshot writes a redacted copy of a snapshot file, which must be another file,
+// and prints what it holds.
+func RedactSnapshot(w io.Writer, path, to string) error {
+	content, err := readSnapshot(path)
+	if err != nil {
+		return err
+	}
+	if same(path, to) {
+		return clierror.Usagef("%s would replace itself: name another file", path)
+	}
+	redacted, err := writeSnapshot(to, func(w io.Writer) error {
+		return snapshot.Redact(w, content) //nolint:wrapcheck // it names the act
+	})
+	if err != nil {
+		return err
+	}
+	return printSnapshot(w, redacted)
+}
+
+// same reports whether two paths are one file.
+func same(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
 }
 
 func newRestore(s *session.Session) *cobra.Command {
@@ -170,8 +241,12 @@ themselves.`,
 
 // RestoreSnapshot restores a snapshot file at a master without state.
 func RestoreSnapshot(ctx context.Context, w io.Writer, m Masters, master, path string) error {
-	if _, err := readSnapshot(path); err != nil {
+	content, err := readSnapshot(path)
+	if err != nil {
 		return err
+	}
+	if content.Redacted {
+		return clierror.Generalf("%s: %w", path, snapshot.ErrRedacted)
 	}
 	file, err := os.Open(path)
 	if err != nil {

@@ -116,6 +116,9 @@ func (s *Server) RestoreSnapshot(stream grpc.ClientStreamingServer[masterv1.Rest
 // receive reads and verifies the file that a client sends.
 func (s *Server) receive(stream grpc.ClientStreamingServer[masterv1.RestoreSnapshotRequest, masterv1.RestoreSnapshotResponse]) (*snapshot.Content, error) {
 	content, err := snapshot.Read(&parts{stream: stream})
+	if err == nil && content.Redacted {
+		err = snapshot.ErrRedacted
+	}
 	if err == nil && content.ClusterID != s.config.Topology.ClusterID {
 		err = fmt.Errorf("the snapshot is of cluster %q, and this master of %q", content.ClusterID, s.config.Topology.ClusterID)
 	}

@@ -51,6 +51,8 @@ type Header struct {
 	Time      time.Time `json:"time"`
 	// Program is the version of the master.
 	Program string `json:"program"`
+	// Redacted reports that Redact has written the file, which is not restored.
+	Redacted bool `json:"redacted,omitempty"`
 }
 
 // Member is a member of Raft.

@@ -15,6 +15,18 @@ import (
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 )
 
+// apply applies a command that must be executed.
+func apply(t testing.TB, machine *state.Machine, index uint64, command *statev1.Command) {
+	t.Helper()
+	entry, err := state.EncodeBatch(1, []*statev1.Command{command})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if results, ok := machine.Apply(index, entry).([]*statev1.Result); !ok || results[0].GetRefusal() != nil {
+		t.Fatalf("%v: %v", command, results)
+	}
+}
+
 // saved returns a file with a mount, and what it was written from.
 func saved(t testing.TB) ([]byte, Header, *state.Machine) {
 	t.Helper()
@@ -22,18 +34,9 @@ func saved(t testing.TB) ([]byte, Header, *state.Machine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	apply := func(index uint64, command *statev1.Command) {
-		entry, err := state.EncodeBatch(1, []*statev1.Command{command})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if results, ok := machine.Apply(index, entry).([]*statev1.Result); !ok || results[0].GetRefusal() != nil {
-			t.Fatalf("%v: %v", command, results)
-		}
-	}
-	apply(1, &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: "c", FormatVersion: 1}}})
-	apply(2, &statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{Session: "s", Owner: "admin/a", Ttl: 1e9}}})
-	apply(3, &statev1.Command{
+	apply(t, machine, 1, &statev1.Command{Operation: &statev1.Command_FormCluster{FormCluster: &statev1.FormCluster{ClusterId: "c", FormatVersion: 1}}})
+	apply(t, machine, 2, &statev1.Command{Operation: &statev1.Command_OpenSession{OpenSession: &statev1.OpenSession{Session: "s", Owner: "admin/a", Ttl: 1e9}}})
+	apply(t, machine, 3, &statev1.Command{
 		Request: &statev1.Request{Session: "s", Sequence: 1, Owner: "admin/a"},
 		Operation: &statev1.Command_PutMount{PutMount: &statev1.PutMount{
 			Nonce: "x", Mount: &commonv1.Mount{Name: "data", Path: "/data", Uri: "oss://bucket/data/"},
