@@ -26,6 +26,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/cache/wire"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
 	"github.com/jindo-io/jindo/pkg/rpc/workerv1"
 	"github.com/jindo-io/jindo/pkg/ufs"
@@ -307,6 +308,7 @@ func newHarness(t testing.TB, change ...func(*harness)) *harness {
 		OpenStore: func(context.Context, *commonv1.Mount) (ufs.Store, error) { return h.bucket, nil },
 		Heartbeat: 10 * time.Millisecond, WriteTimeout: 20 * time.Second,
 		PeerTimeout: time.Minute, // so that a busy machine causes no request to the store
+		Connections: patient(Limits()), LocalConnections: patient(LocalLimits()),
 	}
 	if testing.Verbose() {
 		h.config.Logger = slog.New(slog.NewTextHandler(t.Output(), nil))
@@ -318,6 +320,12 @@ func newHarness(t testing.TB, change ...func(*harness)) *harness {
 	h.start()
 	t.Cleanup(h.stop)
 	return h
+}
+
+// patient returns limits for a busy machine, which may delay a handshake for long.
+func patient(limits netlimit.Limits) netlimit.Limits {
+	limits.Handshake = time.Minute
+	return limits
 }
 
 func (h *harness) openBlocks(dir string) {
