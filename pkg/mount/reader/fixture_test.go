@@ -57,7 +57,9 @@ func newFixtureOf(t *testing.T, workers int, changeClient func(*client.Config), 
 	}
 	clientConfig := client.Config{
 		Topology: f.cluster.Topology, Identity: f.cluster.Identity(mtls.Fuse, "fuse-0"),
-		Poll: 50 * time.Millisecond, Silence: 300 * time.Millisecond, Logger: logger,
+		Poll: 50 * time.Millisecond, Logger: logger,
+		// A busy machine must not make a worker look silent: it would be tried last.
+		Silence: time.Minute,
 	}
 	changeClient(&clientConfig)
 	var err error

@@ -102,15 +102,16 @@ func TestNames(t *testing.T) {
 
 func TestNamesFailWithoutWorkers(t *testing.T) {
 	for _, test := range []struct {
-		name string
-		fail error
-		want error
+		name    string
+		fail    error
+		timeout time.Duration
+		want    error
 	}{
-		{"unavailable until the timeout", status.Error(codes.Unavailable, "the store is down"), errTimeout},
-		{"refused", status.Error(codes.PermissionDenied, "oss:ListObjects is missing"), ErrPermission},
+		{"unavailable until the timeout", status.Error(codes.Unavailable, "the store is down"), time.Second, errTimeout},
+		{"refused", status.Error(codes.PermissionDenied, "oss:ListObjects is missing"), time.Minute, ErrPermission},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := newFixture(t, 2, func(c *Config) { c.ReadTimeout = 500 * time.Millisecond })
+			f := newFixture(t, 2, func(c *Config) { c.ReadTimeout = test.timeout })
 			for _, w := range f.cluster.Workers {
 				w.FailNames(func(context.Context) error { return test.fail })
 			}

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jindo-io/jindo/pkg/cache/client"
 	"github.com/jindo-io/jindo/pkg/cache/client/fakeworker"
 )
 
@@ -34,9 +33,7 @@ func (c *settableClock) advance(d time.Duration) {
 // files that its owner has cached.
 func newPaged(t *testing.T, n int) (*fixture, *settableClock) {
 	clock := &settableClock{now: time.Unix(1000, 0)}
-	// A request that takes long is not sent to another worker too.
-	lonely := func(c *client.Config) { c.Silence = time.Minute }
-	f := newFixtureOf(t, 2, lonely, func(c *Config) { c.NameAge, c.Clock = time.Minute, clock.Now })
+	f := newFixture(t, 2, func(c *Config) { c.NameAge, c.Clock = time.Minute, clock.Now })
 	for i := range n {
 		f.put(pagedKey(i), []byte("x"))
 	}

@@ -106,7 +106,8 @@ func newRealOf(t testing.TB, workers int, prepare func(*real), change ...func(*C
 		f.startWorker(m, identity(mtls.Worker, m.Name))
 	}
 	f.fuse = identity(mtls.Fuse, "fuse-0")
-	if f.client, err = client.New(client.Config{Topology: f.roster, Identity: f.fuse, Poll: 50 * time.Millisecond}); err != nil {
+	// A busy machine must make neither a worker nor its disk look as if it hung.
+	if f.client, err = client.New(client.Config{Topology: f.roster, Identity: f.fuse, Poll: 50 * time.Millisecond, Silence: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.client.Close() })
@@ -136,7 +137,10 @@ func (f *real) startWorker(m topology.Member, identity *mtls.Identity) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	blocks, err := blockstore.Open(blockstore.Config{Tiers: []blockstore.Tier{{Medium: "SSD", Path: f.TempDir(), Quota: 1 << 30, Floor: 1}}})
+	blocks, err := blockstore.Open(blockstore.Config{
+		Tiers:       []blockstore.Tier{{Medium: "SSD", Path: f.TempDir(), Quota: 1 << 30, Floor: 1}},
+		DiskTimeout: time.Hour, LoadWait: time.Hour,
+	})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -153,6 +157,7 @@ func (f *real) startWorker(m topology.Member, identity *mtls.Identity) {
 	worker, err := server.New(server.Config{
 		Name: m.Name, Host: m.Host, Port: m.Port, ClusterID: "c1", Listen: listen, Identity: identity, DataDir: f.TempDir(),
 		SocketDir: f.sockets, Masters: fixedMasters{f.view}, Directory: names, OpenStore: opener, Blocks: blocks, Heartbeat: 20 * time.Millisecond,
+		PeerTimeout: time.Minute,
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -243,7 +248,7 @@ func TestRealWorkers(t *testing.T) {
 
 func TestRealSealedFile(t *testing.T) {
 	var sockets *Sockets
-	f := newReal(t, 2, func(c *Config) { c.LocalInterval = time.Millisecond })
+	f := newReal(t, 2, func(c *Config) { c.LocalInterval, c.LocalTimeout = time.Millisecond, time.Minute })
 	sockets = NewSockets(f.sockets, f.fuse)
 	t.Cleanup(func() { _ = sockets.Close() })
 	f.reader.config.Local = sockets
@@ -253,21 +258,21 @@ func TestRealSealedFile(t *testing.T) {
 	f.mustRead(v, data)
 	local := f.reader.metrics.reads.WithLabelValues(string(rungLocal))
 	read := func() float64 { return (&fixture{T: t}).value(local) }
-	before := read()
-	for deadline := time.Now().Add(30 * time.Second); read() == before; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("no read used the sealed file")
-		}
-		f.mustRead(v, data)
-	}
 	file, err := f.reader.Open(t.Context(), v)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = file.Close() }()
-	p := make([]byte, 1000)
-	if _, err := file.ReadAt(t.Context(), p, 0); err != nil {
-		t.Fatal(err)
+	before, p := read(), make([]byte, 1000)
+	for deadline := time.Now().Add(time.Minute); read() == before; time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no read used the sealed file")
+		}
+		f.mustRead(v, data)
+		before = read()
+		if _, err := file.ReadAt(t.Context(), p, 0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	// The handle must stay readable without the object and without workers.
 	if err := os.Remove(filepath.Join(f.store, "file")); err != nil {
