@@ -60,15 +60,16 @@ type Config struct {
 // for a worker, before it is served without. Zero values select the constants named
 // below.
 type waits struct {
-	// stale is staleWait, usage is usageWait, register is registerTimeout, and renewal
-	// is renewalWait.
-	stale, usage, register, renewal time.Duration
+	// stale is staleWait, usage is usageWait, register is registerTimeout, renewal is
+	// renewalWait, and suspect is suspectTime.
+	stale, usage, register, renewal, suspect time.Duration
 }
 
 func (w waits) withDefaults() waits {
 	return waits{
 		stale: cmp.Or(w.stale, staleWait), usage: cmp.Or(w.usage, usageWait),
 		register: cmp.Or(w.register, registerTimeout), renewal: cmp.Or(w.renewal, renewalWait),
+		suspect: cmp.Or(w.suspect, suspectTime),
 	}
 }
 

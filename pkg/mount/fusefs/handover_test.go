@@ -166,7 +166,8 @@ func (d blockedSource) Lookup(ctx context.Context, mount, dir, name string) (rea
 
 func (h *testMount) startDeadly(t *testing.T, source Source) (*Server, func()) {
 	t.Helper()
-	return h.startWith(t, source, func(c *Config) { c.StopTime = time.Millisecond }, false)
+	// However long it takes to stop the server, the request must not survive it.
+	return h.startWith(t, source, func(c *Config) { c.StopTime, c.waits.suspect = time.Millisecond, waitTimeout }, false)
 }
 
 // TestKilledReaderDoesNotWait checks that a process can be killed during a read

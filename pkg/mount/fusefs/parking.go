@@ -144,7 +144,7 @@ func (s *Server) startService(slot *fusefd.Slot, parked bool) *service {
 		s.watchdog.add(v)
 	}
 	if slot.Deaths() > 0 {
-		v.survival = time.AfterFunc(suspectTime, v.survived)
+		v.survival = time.AfterFunc(v.server.config.waits.suspect, v.survived)
 	}
 	return v
 }

@@ -68,7 +68,7 @@ func (s *Server) lockSuspect() func() {
 	s.suspectMu.Lock()
 	var once sync.Once
 	release := func() { once.Do(s.suspectMu.Unlock) }
-	timer := time.AfterFunc(suspectTime, release)
+	timer := time.AfterFunc(s.config.waits.suspect, release)
 	return func() {
 		timer.Stop()
 		release()
