@@ -121,6 +121,7 @@ func TestStatFs(t *testing.T) {
 				}
 			})
 			var used uint64
+			began := time.Now()
 			for range 100 {
 				var s unix.Statfs_t
 				if err := unix.Statfs(point, &s); err != nil {
@@ -137,7 +138,8 @@ func TestStatFs(t *testing.T) {
 			if !hang && used != 10<<30+blockSize || hang && used != 0 {
 				t.Errorf("%d bytes are used", used)
 			}
-			if n := source.requests.Load(); n != 1 {
+			// On a busy machine the calls may outlast the request, or its result.
+			if n := source.requests.Load(); n != 1 && time.Since(began) < usageTimeout {
 				t.Errorf("100 calls made %d requests", n)
 			}
 		})

@@ -36,7 +36,7 @@ func keyOf(v reader.Version) blockstore.Key {
 	return blockstore.Key{Mount: v.Mount, Key: v.Key, ETag: v.ETag, Size: v.Size}
 }
 
-// fetch makes the block store fetch a version, and waits until it is sealed.
+// fetch makes the block store fetch a version, and waits until it is written.
 func (s *storeSource) fetch(t *testing.T, v reader.Version) {
 	t.Helper()
 	r, err := s.store.Read(t.Context(), blockstore.Request{
@@ -57,6 +57,24 @@ func (s *storeSource) fetch(t *testing.T, v reader.Version) {
 		t.Fatal(err)
 	}
 	eventually(t, "the blocks are written", func() bool { return s.store.Stats().Dirty == 0 })
+}
+
+// seal fetches a version until it is sealed: the store skips blocks when its disk is
+// slow.
+func (s *storeSource) seal(t *testing.T, v reader.Version) {
+	t.Helper()
+	eventually(t, "the version is sealed", func() bool {
+		s.fetch(t, v)
+		return s.sealed(v)
+	})
+}
+
+func (s *storeSource) sealed(v reader.Version) bool {
+	loan, err := s.store.Lend(keyOf(v))
+	if err == nil {
+		loan.Return()
+	}
+	return err == nil
 }
 
 func (s *storeSource) Backing(_ context.Context, v reader.Version) (reader.Backing, error) {
@@ -129,19 +147,12 @@ func TestEvictionUnderPassthrough(t *testing.T) {
 		}
 	})
 	v := source.put("m", "f", "one", passthroughSize)
-	source.fetch(t, v)
+	source.seal(t, v)
 	s, _ := h.start(t, source, nil)
 	needsPassthrough(t, s)
 	fd := openFD(t, filepath.Join(h.point, "data/f"))
 	if s.files.passthrough.count() != 1 {
 		t.Fatal("the file is not in passthrough mode")
-	}
-	sealed := func() bool {
-		loan, err := store.Lend(keyOf(v))
-		if err == nil {
-			loan.Return()
-		}
-		return err == nil
 	}
 	for i := range 3 * quota / passthroughSize {
 		source.fetch(t, reader.Version{Mount: "m", Key: fmt.Sprint("other/", i), ETag: fmt.Sprint(i), Size: passthroughSize})
@@ -151,14 +162,14 @@ func TestEvictionUnderPassthrough(t *testing.T) {
 	if stats := store.Stats(); stats.Evicted == 0 || stats.Tiers[0].Used > quota {
 		t.Errorf("%d versions are evicted, %d bytes are used", stats.Evicted, stats.Tiers[0].Used)
 	}
-	if !sealed() {
+	if !source.sealed(v) {
 		t.Error("the file was evicted while it was lent")
 	}
 	checkMapped(t, fd, v)
 	source.away.Store(true)
 	source.lose()
 	store.Forget(v.Mount, v.Key)
-	if sealed() {
+	if source.sealed(v) {
 		t.Fatal("the file was not evicted after its loan had ended")
 	}
 	checkWhole(t, fd, v)

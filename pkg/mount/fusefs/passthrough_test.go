@@ -360,12 +360,14 @@ func TestHangingBroker(t *testing.T) {
 	source.seal(t, v)
 	s, _ := h.start(t, source, func(c *Config) { c.waits.register = registerTimeout })
 	needsPassthrough(t, s)
+	began := time.Now()
 	for range 5 {
 		fd, closeFD := openUntil(t, filepath.Join(h.point, "data/f"))
 		checkWhole(t, fd, v)
 		closeFD()
 	}
-	if asked := source.asked.Load(); asked != 1 {
+	// A busy machine may take longer than the time for which no file is registered.
+	if asked := source.asked.Load(); asked != 1 && time.Since(began) < awayPause {
 		t.Errorf("the worker received %d requests while the holder hangs, want 1", asked)
 	}
 	close(gate)

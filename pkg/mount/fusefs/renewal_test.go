@@ -122,6 +122,11 @@ func TestRevokedWhileOpened(t *testing.T) {
 	source.seal(t, v)
 	s, _ := h.start(t, source, nil)
 	needsPassthrough(t, s)
+	// All of it happens within renewalTime, however busy the machine is.
+	now := time.Now()
+	s.files.renewals.mu.Lock()
+	s.files.renewals.clock = func() time.Time { return now }
+	s.files.renewals.mu.Unlock()
 	openFD(t, h.point+"/data/f")
 	old := nodeOf(t, s, "/data/f")
 	revoke := func() { source.end(true) }
