@@ -254,7 +254,8 @@ func TestBorrowersOfAFullStore(t *testing.T) {
 				mu.Unlock()
 				loan.SetIdle(true)
 			}
-			recalls.Wait()
+			// Nothing is recalled once all is returned. Before that a recall may begin
+			// beside Wait.
 			for _, name := range all {
 				drop(name)
 			}

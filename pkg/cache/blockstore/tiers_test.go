@@ -142,7 +142,10 @@ func TestHungTierIsLeft(t *testing.T) {
 			healthy(t, s, 0)
 			mustRead(t, s, o, late, 0, 300_000, o.fetch)
 			onDisk(t, s, o, late)
-			if v := s.versions[o.key(late).hash()]; v.tier != s.tiers[0] {
+			s.mu.Lock()
+			v := s.versions[o.key(late).hash()]
+			s.mu.Unlock()
+			if v == nil || v.tier != s.tiers[0] {
 				t.Error("a new version is on the tier that hangs")
 			}
 			mustRead(t, s, o, other, 0, 300_000, nil)
