@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/jindo-io/jindo/pkg/master/consensus/consensustest"
 	"github.com/jindo-io/jindo/pkg/master/snapshot"
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
@@ -41,12 +42,12 @@ func TestRestoreIntoEmptyDisks(t *testing.T) {
 	if err := worker.SaveSnapshot(t.Context(), c.Name(leader), &bytes.Buffer{}); err == nil {
 		t.Error("a worker saved a snapshot")
 	}
-	if _, err := worker.RestoreSnapshot(t.Context(), c.Name(leader), bytes.NewReader(file)); err == nil {
+	if _, err := worker.RestoreSnapshot(t.Context(), c.Name(leader), bytes.NewReader(file), false); err == nil {
 		t.Error("a worker restored a snapshot")
 	}
 	restore := func(file []byte, want string) {
 		t.Helper()
-		if _, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file), false); err == nil || !strings.Contains(err.Error(), want) {
 			t.Fatalf("got %v, want an error with %q", err, want)
 		}
 	}
@@ -87,7 +88,7 @@ func TestRestoreIntoEmptyDisks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	index, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file))
+	index, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file), false)
 	if err != nil || index != content.Index {
 		t.Fatalf("index %d, want %d: %v", index, content.Index, err)
 	}
@@ -99,5 +100,93 @@ func TestRestoreIntoEmptyDisks(t *testing.T) {
 		t.Errorf("the view has index %d, %v", view.GetIndex(), err)
 	}
 	c.mount("/last")
+	sameDigest(c)
+}
+
+// TestRestoreIntoANewCluster: masters of a cluster with another id, whose disks are empty,
+// get the mounts of a snapshot, and nothing else that belongs to the former cluster.
+func TestRestoreIntoANewCluster(t *testing.T) {
+	former := formedWithMounts(t)
+	member, peer := worker(0)
+	if _, err := former.client(peer).RegisterWorker(t.Context(), member, former.Topology.ClusterID); err != nil {
+		t.Fatal(err)
+	}
+	file, content := former.save("")
+	before := content.State.View()
+	if len(before.Workers()) != 1 || len(before.Sessions()) != 2 {
+		t.Fatalf("the snapshot has workers %v and sessions %v", before.Workers(), before.Sessions())
+	}
+	for i := range 3 {
+		former.end(i, syscall.SIGKILL)
+	}
+
+	fixture := consensustest.New(t, 3)
+	fixture.Topology.ClusterID = "new-cluster"
+	c := newClusterOf(t, fixture)
+	for i := range 3 {
+		c.start(i, "--formed")
+	}
+	c.eventually("no master has state", func() error { return contains(c, 0, "no master has its state on disk") })
+	restore := func(file []byte, newCluster bool, want string) {
+		t.Helper()
+		if _, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file), newCluster); err == nil || !strings.Contains(err.Error(), want) {
+			t.Fatalf("got %v, want an error with %q", err, want)
+		}
+	}
+	restore(file, false, `the snapshot is of cluster "cluster-of-a-test", and this master of "new-cluster"`)
+	var redacted bytes.Buffer
+	if err := snapshot.Redact(&redacted, content); err != nil {
+		t.Fatal(err)
+	}
+	restore(redacted.Bytes(), true, "the snapshot is redacted")
+	index, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file), true)
+	if err != nil || index != content.Index {
+		t.Fatalf("index %d, want %d: %v", index, content.Index, err)
+	}
+	c.exited(0)
+	c.start(0, "--formed")
+	c.settled()
+	c.servesAlone()
+	saved, after := c.save("")
+	view := after.State.View()
+	for i, m := range view.Cluster().GetMounts() {
+		old := before.Cluster().GetMounts()[i]
+		if m.GetId() != old.GetId() || m.GetPath() != old.GetPath() || m.GetUri() != old.GetUri() || m.GetEpoch() != 1<<40 {
+			t.Errorf("mount %v, was %v", m, old)
+		}
+	}
+	for _, s := range before.Sessions() {
+		if view.Session(s.GetId()) != nil {
+			t.Errorf("session %s remains", s.GetId())
+		}
+	}
+	if len(view.Workers()) != 0 || len(view.Cluster().GetRing().GetMembers()) != 0 || len(view.Cluster().GetPreviousRings()) != 0 || view.RingEpoch() != 1<<40 {
+		t.Errorf("workers %v and rings %v remain", view.Workers(), view.Cluster())
+	}
+	if after.ClusterID != "new-cluster" || bytes.Contains(saved, []byte(former.Topology.ClusterID)) {
+		t.Errorf("the header is %+v", after.Header)
+	}
+	restore(saved, true, "and so is this master")
+
+	// The disk and the views of a worker of the former cluster are not accepted, and a new
+	// worker is.
+	w := c.client(peer)
+	if _, err := w.RegisterWorker(t.Context(), member, former.Topology.ClusterID); err == nil {
+		t.Error("a worker of the former cluster is registered")
+	}
+	report := &commonv1.WorkerReport{Id: member.GetId(), Name: member.GetName(), ViewIndex: 9 << 40}
+	if err := w.Heartbeat(t.Context(), report, former.Topology.ClusterID)[0].Err; err == nil {
+		t.Error("a report from the former cluster is accepted")
+	}
+	joined, err := w.RegisterWorker(t.Context(), member, "")
+	if err != nil || joined.GetClusterId() != "new-cluster" || joined.GetRing().GetEpoch() != 1<<40+1 {
+		t.Errorf("the view is %v, %v", joined, err)
+	}
+	// The next mount has a number of its own.
+	for _, m := range before.Cluster().GetMounts() {
+		if last := c.mount("/last"); strings.Split(last.GetId(), "-")[0] == strings.Split(m.GetId(), "-")[0] {
+			t.Errorf("the number of mount %s is used again in %s", m.GetId(), last.GetId())
+		}
+	}
 	sameDigest(c)
 }

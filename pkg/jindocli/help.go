@@ -31,7 +31,8 @@ var usageLines = []string{
 	"jindo raft -saveSnapshot FILE [MASTER]   save the state of the masters",
 	"jindo raft -inspectSnapshot FILE      verify a snapshot and show what it holds",
 	"jindo raft -redactSnapshot FILE OUT   replace the names in a snapshot, for diagnosis by others",
-	"jindo raft -restoreSnapshot FILE MASTER  start masters without state from a snapshot",
+	"jindo raft -restoreSnapshot FILE MASTER [-intoNewCluster]",
+	"                                      start masters without state from a snapshot",
 	"jindo -version                        print the version",
 }
 

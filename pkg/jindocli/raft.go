@@ -57,12 +57,12 @@ func (r *runner) snapshot(ctx context.Context, option string, args []string) err
 		return raft.RedactSnapshot(r.env.Out, args[0], args[1])
 	case option == "-redactSnapshot":
 		return usagef("-redactSnapshot: requires FILE and OUT")
-	case option == "-restoreSnapshot" && len(args) == 2:
+	case option == "-restoreSnapshot" && (len(args) == 2 || len(args) == 3 && args[2] == "-intoNewCluster"):
 		return r.withRaft(ctx, func(ctx context.Context, m raft.Masters) error {
-			return raft.RestoreSnapshot(ctx, r.env.Out, m, args[1], args[0])
+			return raft.RestoreSnapshot(ctx, r.env.Out, m, args[1], args[0], len(args) == 3)
 		})
 	case option == "-restoreSnapshot":
-		return usagef("-restoreSnapshot: requires FILE and MASTER")
+		return usagef("-restoreSnapshot: requires FILE and MASTER, and -intoNewCluster for a snapshot of another cluster")
 	case len(args) < 1 || len(args) > 2:
 		return usagef("-saveSnapshot: requires FILE, and at most one MASTER")
 	}

@@ -70,12 +70,15 @@ func (g *group) SaveSnapshot(_ context.Context, master string, w io.Writer) erro
 	return err
 }
 
-func (g *group) RestoreSnapshot(_ context.Context, master string, file io.Reader) (uint64, error) {
+func (g *group) RestoreSnapshot(_ context.Context, master string, file io.Reader, newCluster bool) (uint64, error) {
 	got, err := io.ReadAll(file)
 	if want, failed := snapshotFile(); err != nil || failed != nil || !bytes.Equal(got, want) {
 		return 0, errors.New("the file is not the one that was saved")
 	}
 	g.recovered = append(g.recovered, master)
+	if newCluster {
+		g.recovered = append(g.recovered, "as new")
+	}
 	return 7, nil
 }
 
@@ -107,6 +110,8 @@ func TestRaftCommands(t *testing.T) {
 		"redact itself":  {args: "raft -redactSnapshot " + saved + " " + saved, code: exitFailed, err: "would replace itself"},
 		"redact where":   {args: "raft -redactSnapshot " + saved, code: exitUsage, err: "requires FILE and OUT"},
 		"restore":        {args: "raft -restoreSnapshot " + saved + " m-0", out: "m-0 restarts", recovered: "m-0"},
+		"restore as new": {args: "raft -restoreSnapshot " + saved + " m-0 -intoNewCluster", out: "m-0 restarts with the mounts", recovered: "m-0 as new"},
+		"restore as":     {args: "raft -restoreSnapshot " + saved + " m-0 m-1", code: exitUsage, err: "requires FILE and MASTER"},
 		"restore where":  {args: "raft -restoreSnapshot " + saved, code: exitUsage, err: "requires FILE and MASTER"},
 		"no master":      {args: "raft -recover -yes extra", code: exitUsage, err: "requires one MASTER"},
 		"no member":      {args: "raft -removePeer", code: exitUsage, err: "requires one MEMBER"},

@@ -23,7 +23,7 @@ import (
 type Masters interface {
 	Recover(ctx context.Context, master string, confirm bool) (*masterv1.RecoverResponse, error)
 	RemovePeer(ctx context.Context, member string) (id string, err error)
-	RestoreSnapshot(ctx context.Context, master string, file io.Reader) (index uint64, err error)
+	RestoreSnapshot(ctx context.Context, master string, file io.Reader, newCluster bool) (index uint64, err error)
 	SaveSnapshot(ctx context.Context, master string, w io.Writer) error
 	Verify(ctx context.Context) *client.Verification
 }

@@ -75,10 +75,13 @@ func (a *administered) SaveSnapshot(_ context.Context, master string, w io.Write
 	return err
 }
 
-func (a *administered) RestoreSnapshot(_ context.Context, master string, file io.Reader) (uint64, error) {
+func (a *administered) RestoreSnapshot(_ context.Context, master string, file io.Reader, newCluster bool) (uint64, error) {
 	got, err := io.ReadAll(file)
 	if want, failed := snapshotFile(); err != nil || failed != nil || !bytes.Equal(got, want) {
 		return 0, errors.New("the file is not the one that was saved")
+	}
+	if newCluster {
+		master += " into a new cluster"
 	}
 	a.requests = append(a.requests, "restore "+master)
 	return 7, nil
@@ -109,12 +112,13 @@ func TestSnapshotCommands(t *testing.T) {
 		{[]string{"save", "-f", path}, "Holds    0 mounts, 0 workers in ring epoch 0, 0 sessions"},
 		{[]string{"inspect", path}, `Member   "m-0-ff", voter at "host:1"`},
 		{[]string{"restore", "-f", path, "--master", "m-0"}, "m-0 restarts with the state after entry 7"},
+		{[]string{"restore", "-f", path, "--master", "m-1", "--into-new-cluster"}, `m-1 restarts with the mounts of cluster "" after entry 7`},
 	} {
 		if out, err := run(test.args...); err != nil || !strings.Contains(out, test.want) {
 			t.Errorf("%v: %q, %v", test.args, out, err)
 		}
 	}
-	if !strings.Contains(strings.Join(source.requests, " "), "restore m-0") {
+	if got := strings.Join(source.requests, ","); !strings.Contains(got, "restore m-0,") || !strings.Contains(got, "restore m-1 into a new cluster") {
 		t.Errorf("requested %q", source.requests)
 	}
 	before, err := os.ReadFile(path)

@@ -216,6 +216,7 @@ func same(a, b string) bool {
 
 func newRestore(s *session.Session) *cobra.Command {
 	var path, master string
+	var newCluster bool
 	cmd := &cobra.Command{
 		Use:   "restore [NAME] --file FILE --master MASTER",
 		Short: "Start masters that have lost every disk from a snapshot file",
@@ -223,24 +224,31 @@ func newRestore(s *session.Session) *cobra.Command {
 master verifies the file, stops, and restarts as the only member of the cluster, in the
 next epoch; the other masters join it. It is refused unless every master responds and
 has no state. Changes after the snapshot are lost; workers register again by
-themselves.`,
+themselves.
+
+A file of another runtime, or of one that was deleted and created again, is refused
+without --into-new-cluster. With it, the mounts of the file are restored with their ids
+and options; its workers and its clients' sessions are not, and the runtime's own id,
+masters, workers and certificates stay.`,
 		Args: session.AtMost(1, "a dataset or runtime"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if path == "" || master == "" {
 				return clierror.Usagef("--file and --master are required")
 			}
 			return administer(cmd.Context(), s, first(args), func(_ *report.Runtime, m Masters) error {
-				return RestoreSnapshot(cmd.Context(), s.Streams.Out, m, master, path)
+				return RestoreSnapshot(cmd.Context(), s.Streams.Out, m, master, path, newCluster)
 			})
 		},
 	}
 	cmd.Flags().StringVarP(&path, "file", "f", "", "`FILE` that snapshot save has written")
 	cmd.Flags().StringVar(&master, "master", "", "`MASTER` that starts with it")
+	cmd.Flags().BoolVar(&newCluster, "into-new-cluster", false, "restore the mounts of a file of another cluster")
 	return cmd
 }
 
-// RestoreSnapshot restores a snapshot file at a master without state.
-func RestoreSnapshot(ctx context.Context, w io.Writer, m Masters, master, path string) error {
+// RestoreSnapshot restores a snapshot file at a master without state; with newCluster, the
+// mounts of a file of another cluster.
+func RestoreSnapshot(ctx context.Context, w io.Writer, m Masters, master, path string, newCluster bool) error {
 	content, err := readSnapshot(path)
 	if err != nil {
 		return err
@@ -252,10 +260,14 @@ func RestoreSnapshot(ctx context.Context, w io.Writer, m Masters, master, path s
 	if err != nil {
 		return clierror.Generalf("read snapshot: %w", err)
 	}
-	index, err := m.RestoreSnapshot(ctx, master, file)
+	index, err := m.RestoreSnapshot(ctx, master, file, newCluster)
 	if err := errors.Join(err, file.Close()); err != nil {
 		return err //nolint:wrapcheck // the client names the act
 	}
-	_, err = fmt.Fprintf(w, "%s restarts with the state after entry %s\n", master, printer.Count(index))
+	what := "state"
+	if newCluster {
+		what = fmt.Sprintf("mounts of cluster %q", content.ClusterID)
+	}
+	_, err = fmt.Fprintf(w, "%s restarts with the %s after entry %s\n", master, what, printer.Count(index))
 	return err //nolint:wrapcheck // the terminal's own error
 }

@@ -60,8 +60,9 @@ func (c *Client) SaveSnapshot(ctx context.Context, master string, w io.Writer) e
 
 // RestoreSnapshot makes the named master, which must have no state, the only member of its
 // cluster with the state of a file, and returns the index of its last entry; see masterv1.
-// It takes at most two minutes.
-func (c *Client) RestoreSnapshot(ctx context.Context, master string, file io.Reader) (uint64, error) {
+// With newCluster, the file must be of another cluster, and only its mounts are restored;
+// see snapshot.Content.ForCluster. It takes at most two minutes.
+func (c *Client) RestoreSnapshot(ctx context.Context, master string, file io.Reader, newCluster bool) (uint64, error) {
 	m, err := c.members.named(master)
 	if err != nil {
 		return 0, fmt.Errorf("restore a snapshot: %w", err)
@@ -69,14 +70,14 @@ func (c *Client) RestoreSnapshot(ctx context.Context, master string, file io.Rea
 	ctx, cancel := context.WithTimeout(ctx, snapshotTimeout)
 	defer cancel()
 	mtls.Reconnect(m.conn)
-	response, err := sendSnapshot(ctx, masterv1.NewMemberClient(m.conn), file)
+	response, err := sendSnapshot(ctx, masterv1.NewMemberClient(m.conn), file, newCluster)
 	if err != nil {
 		return 0, fmt.Errorf("restore a snapshot at %s: %w", master, err)
 	}
 	return response.GetIndex(), nil
 }
 
-func sendSnapshot(ctx context.Context, calls masterv1.MemberClient, file io.Reader) (*masterv1.RestoreSnapshotResponse, error) {
+func sendSnapshot(ctx context.Context, calls masterv1.MemberClient, file io.Reader, newCluster bool) (*masterv1.RestoreSnapshotResponse, error) {
 	stream, err := calls.RestoreSnapshot(ctx)
 	if err != nil {
 		return nil, refusedBy(err)
@@ -84,7 +85,7 @@ func sendSnapshot(ctx context.Context, calls masterv1.MemberClient, file io.Read
 	part := make([]byte, snapshotChunk)
 	for {
 		n, err := io.ReadFull(file, part)
-		if n > 0 && stream.Send(&masterv1.RestoreSnapshotRequest{Data: part[:n]}) != nil {
+		if n > 0 && stream.Send(&masterv1.RestoreSnapshotRequest{Data: part[:n], IntoNewCluster: newCluster}) != nil {
 			break // CloseAndRecv returns the reason
 		}
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {

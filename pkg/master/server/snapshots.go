@@ -89,7 +89,7 @@ func (c chunks) Write(p []byte) (int, error) {
 }
 
 // RestoreSnapshot implements masterv1.MemberServer. The file is verified, and must be of
-// this cluster, before anything is changed.
+// this cluster or for it, before anything is changed.
 func (s *Server) RestoreSnapshot(stream grpc.ClientStreamingServer[masterv1.RestoreSnapshotRequest, masterv1.RestoreSnapshotResponse]) error {
 	if !s.restoring.TryLock() {
 		return status.Error(codes.Unavailable, "another snapshot is being restored at this master")
@@ -105,7 +105,7 @@ func (s *Server) RestoreSnapshot(stream grpc.ClientStreamingServer[masterv1.Rest
 		return err
 	}
 	content := <-received
-	s.config.Logger.Warn("a snapshot is to be restored", "index", content.Index, "sha256", content.Sum, "peer", caller(stream.Context()).String())
+	s.config.Logger.Warn("a snapshot is to be restored", "index", content.Index, "cluster", content.ClusterID, "sha256", content.Sum, "peer", caller(stream.Context()).String())
 	epoch, err := s.config.Consensus.Restore(stream.Context(), StateMachine(content.State), content.Index, s.reports.newestView())
 	if err != nil {
 		return memberFailure(err)
@@ -113,17 +113,16 @@ func (s *Server) RestoreSnapshot(stream grpc.ClientStreamingServer[masterv1.Rest
 	return stream.SendAndClose(&masterv1.RestoreSnapshotResponse{Index: content.Index, Epoch: epoch})
 }
 
-// receive reads and verifies the file that a client sends.
+// receive reads and verifies the file that a client sends. Its state is that for this
+// cluster.
 func (s *Server) receive(stream grpc.ClientStreamingServer[masterv1.RestoreSnapshotRequest, masterv1.RestoreSnapshotResponse]) (*snapshot.Content, error) {
-	content, err := snapshot.Read(&parts{stream: stream})
-	if err == nil && content.Redacted {
-		err = snapshot.ErrRedacted
-	}
-	if err == nil && content.ClusterID != s.config.Topology.ClusterID {
-		err = fmt.Errorf("the snapshot is of cluster %q, and this master of %q", content.ClusterID, s.config.Topology.ClusterID)
-	}
+	from := &parts{stream: stream}
+	content, err := snapshot.Read(from)
 	if err == nil {
-		err = checkState(content.State.View())
+		err = checkState(content, s.config.Topology.ClusterID, from.newCluster)
+	}
+	if err == nil && from.newCluster {
+		content.State, err = content.ForCluster(s.config.Topology.ClusterID)
 	}
 	if err != nil {
 		return nil, invalid("%v", err)
@@ -131,9 +130,16 @@ func (s *Server) receive(stream grpc.ClientStreamingServer[masterv1.RestoreSnaps
 	return content, nil
 }
 
-// checkState returns an error for a state that no commands could have led to.
-func checkState(view *state.View) error {
-	cluster := view.Cluster()
+// checkState returns an error for a file that is not restored in a cluster, and for a
+// state that no commands could have led to.
+func checkState(content *snapshot.Content, clusterID string, newCluster bool) error {
+	if content.Redacted {
+		return snapshot.ErrRedacted
+	}
+	if !newCluster && content.ClusterID != clusterID {
+		return fmt.Errorf("the snapshot is of cluster %q, and this master of %q: a restoration into a new cluster must be requested", content.ClusterID, clusterID)
+	}
+	cluster := content.State.View().Cluster()
 	if n := len(cluster.GetMounts()); n > state.MaxMounts {
 		return fmt.Errorf("the snapshot has %d mounts", n)
 	}
@@ -153,6 +159,8 @@ func checkState(view *state.View) error {
 type parts struct {
 	stream grpc.ClientStreamingServer[masterv1.RestoreSnapshotRequest, masterv1.RestoreSnapshotResponse]
 	rest   []byte
+	// newCluster reports that the client requests a restoration into a new cluster.
+	newCluster bool
 }
 
 var _ io.Reader = (*parts)(nil)
@@ -165,6 +173,7 @@ func (p *parts) Read(to []byte) (int, error) {
 			return 0, err // io.EOF at the end
 		}
 		p.rest = part.GetData()
+		p.newCluster = p.newCluster || part.GetIntoNewCluster()
 	}
 	n := copy(to, p.rest)
 	p.rest = p.rest[n:]

@@ -3074,10 +3074,13 @@ func (x *SaveSnapshotResponse) GetData() []byte {
 
 // RestoreSnapshotRequest is a part of a file, of at most 512 KiB.
 type RestoreSnapshotRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Data  []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// into_new_cluster, in any part: the file is of another cluster, and its mounts
+	// alone are restored. A master of a version without it refuses such a file.
+	IntoNewCluster bool `protobuf:"varint,2,opt,name=into_new_cluster,json=intoNewCluster,proto3" json:"into_new_cluster,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *RestoreSnapshotRequest) Reset() {
@@ -3115,6 +3118,13 @@ func (x *RestoreSnapshotRequest) GetData() []byte {
 		return x.Data
 	}
 	return nil
+}
+
+func (x *RestoreSnapshotRequest) GetIntoNewCluster() bool {
+	if x != nil {
+		return x.IntoNewCluster
+	}
+	return false
 }
 
 type RestoreSnapshotResponse struct {
@@ -3396,9 +3406,10 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x13SaveSnapshotRequest\x12 \n" +
 	"\vunconfirmed\x18\x01 \x01(\bR\vunconfirmed\"*\n" +
 	"\x14SaveSnapshotResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\",\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"V\n" +
 	"\x16RestoreSnapshotRequest\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data\"E\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\x12(\n" +
+	"\x10into_new_cluster\x18\x02 \x01(\bR\x0eintoNewCluster\"E\n" +
 	"\x17RestoreSnapshotResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch2\x91\x06\n" +

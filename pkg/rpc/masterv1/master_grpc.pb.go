@@ -601,8 +601,8 @@ type MemberClient interface {
 	// SaveSnapshot returns the state as a file.
 	SaveSnapshot(ctx context.Context, in *SaveSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SaveSnapshotResponse], error)
 	// RestoreSnapshot makes this member the only one of its cluster, in a new epoch,
-	// with the state of a file. It is refused unless every master reports that it
-	// has no state. The process then ends.
+	// with the state of a file, which must be of this cluster unless requested. It is
+	// refused unless every master reports that it has no state. The process then ends.
 	RestoreSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[RestoreSnapshotRequest, RestoreSnapshotResponse], error)
 }
 
@@ -755,8 +755,8 @@ type MemberServer interface {
 	// SaveSnapshot returns the state as a file.
 	SaveSnapshot(*SaveSnapshotRequest, grpc.ServerStreamingServer[SaveSnapshotResponse]) error
 	// RestoreSnapshot makes this member the only one of its cluster, in a new epoch,
-	// with the state of a file. It is refused unless every master reports that it
-	// has no state. The process then ends.
+	// with the state of a file, which must be of this cluster unless requested. It is
+	// refused unless every master reports that it has no state. The process then ends.
 	RestoreSnapshot(grpc.ClientStreamingServer[RestoreSnapshotRequest, RestoreSnapshotResponse]) error
 	mustEmbedUnimplementedMemberServer()
 }
