@@ -174,6 +174,11 @@ func podFields(e *v1alpha1.EffectiveSpec) v1alpha1.EffectiveSpec {
 	return fields
 }
 
+// ReplacesPods reports whether the pod templates of two effective specs may differ.
+func ReplacesPods(a, b *v1alpha1.EffectiveSpec) bool {
+	return a.Images != b.Images || a.Renderer != b.Renderer || !equality.Semantic.DeepEqual(podFields(a), podFields(b))
+}
+
 // namesOtherImage reports whether the declared spec names an image that is not in use.
 func namesOtherImage(current *v1alpha1.EffectiveSpec, d Declared) bool {
 	version, fuse := d.Runtime.Spec.JindoVersion, d.Runtime.Spec.Fuse

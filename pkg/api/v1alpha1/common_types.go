@@ -14,6 +14,9 @@ const (
 	// UpdatesAutomatic or UpdatesPaused. Without it an edit of the spec replaces
 	// pods, and an upgrade of the controllers does not.
 	UpdatesAnnotation = "jindo.io/updates"
+	// RetryAnnotation on a JindoRuntime repeats an update of pods that failed, whenever
+	// its value changes.
+	RetryAnnotation = "jindo.io/retry-update"
 	// PVCStorageAnnotation on a Dataset is the size that its
 	// PersistentVolumeClaim requests.
 	PVCStorageAnnotation = "pvc.fluid.io/resources.requests.storage"

@@ -103,6 +103,17 @@ type RuntimeStatus struct {
 	// pods run with it.
 	Transition *Transition `json:"transition,omitempty"`
 
+	// Fallbacks are the pod templates to which components return if their first pod with
+	// the template of the effective spec does not become ready.
+	// +listType=atomic
+	// +optional
+	Fallbacks []ComponentFallback `json:"fallbacks,omitempty"`
+
+	// Reverted is the update of the pods that failed; absent otherwise. While it exists,
+	// the components of fallbacks run with these templates.
+	// +optional
+	Reverted *RevertedUpdate `json:"reverted,omitempty"`
+
 	// History are the last valid specs of the runtime, the newest last, without changes of
 	// its number of workers alone.
 	// +listType=atomic
@@ -280,6 +291,9 @@ const (
 	// RuntimeUpdating is true while pods are replaced by pods with the effective
 	// spec.
 	RuntimeUpdating RuntimeConditionType = "Updating"
+	// RuntimeRolloutReverted is true if the first pod of a component with a new template
+	// did not become ready, so that the component runs with the previous one.
+	RuntimeRolloutReverted RuntimeConditionType = "RolloutReverted"
 	// RuntimeUpdatePending is true if pods run with an older template that is not
 	// replaced by itself.
 	RuntimeUpdatePending RuntimeConditionType = "UpdatePending"

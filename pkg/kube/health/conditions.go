@@ -58,6 +58,7 @@ var runtimeRules = map[v1alpha1.RuntimeConditionType]rule{
 	v1alpha1.RuntimeMountsReady:          mountsRule,
 	v1alpha1.RuntimeChangeNotApplied:     {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.RuntimeUpdating:             {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
+	v1alpha1.RuntimeRolloutReverted:      {good: corev1.ConditionFalse, bad: meaning{Problem, CauseChange}},
 	v1alpha1.RuntimeUpdatePending:        {good: corev1.ConditionFalse, bad: meaning{Note, CauseChange}},
 	v1alpha1.RuntimeNotSupportedYet:      {good: corev1.ConditionFalse, bad: meaning{Note, CauseSpec}},
 	v1alpha1.RuntimePlacementBlocked:     {good: corev1.ConditionFalse, bad: meaning{Problem, CausePlacement}},

@@ -62,6 +62,7 @@ var runtimeExpectations = []expectation{
 	{"UpdatePending", isTrue, health.ReasonOlderTemplate, health.Note, health.CauseChange},
 	{"Updating", isTrue, health.ReasonUpdating, health.Note, health.CauseChange},
 	{"Updating", isTrue, health.ReasonUpdatesPaused, health.Note, health.CauseChange},
+	{"RolloutReverted", isTrue, health.ReasonFirstPodFailed, health.Problem, health.CauseChange},
 	{"NotSupportedYet", isTrue, health.ReasonNotSupportedYet, health.Note, health.CauseSpec},
 	{"Ready", isFalse, health.ReasonNotSupportedYet, health.Fatal, health.CauseSpec},
 	{"MountsReady", isFalse, health.ReasonNotSupportedYet, health.Fatal, health.CauseSpec},

@@ -39,6 +39,7 @@ const (
 	ReasonOlderTemplate   = "OlderTemplate"
 	ReasonUpdating        = "ReplacingPods"
 	ReasonUpdatesPaused   = "UpdatesPaused"
+	ReasonFirstPodFailed  = "FirstPodFailed"
 	ReasonTooFewNodes     = "TooFewNodes"
 	ReasonUnschedulable   = "Unschedulable"
 	ReasonPodSecurity     = "PodSecurity"

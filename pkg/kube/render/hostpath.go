@@ -87,20 +87,35 @@ func (in *Input) addPlace(s *podSettings, directory, kind string) {
 func (in *Input) addAllowed(objects []client.Object, refused *HostPathError, group ...client.Object) []client.Object {
 	var errs []error
 	for _, o := range group {
-		for _, directory := range in.nodeDirectories(o) {
-			if in.PodSecurity != nil {
-				errs = append(errs, in.PodSecurity)
-			}
-			if err := in.checkDirectory(directory); err != nil {
-				errs = append(errs, err)
-			}
-		}
+		errs = append(errs, in.directoryErrors(o)...)
 	}
 	if len(errs) > 0 {
 		refused.errs = append(refused.errs, errs...)
 		return objects
 	}
 	return append(objects, group...)
+}
+
+// Allowed returns a [*HostPathError] unless an object may use the directories of nodes
+// that it refers to.
+func (in *Input) Allowed(o client.Object) error {
+	if errs := in.directoryErrors(o); len(errs) > 0 {
+		return &HostPathError{errs: errs}
+	}
+	return nil
+}
+
+func (in *Input) directoryErrors(o client.Object) []error {
+	var errs []error
+	for _, directory := range in.nodeDirectories(o) {
+		if in.PodSecurity != nil {
+			errs = append(errs, in.PodSecurity)
+		}
+		if err := in.checkDirectory(directory); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 // nodeDirectories returns the directories of nodes that an object refers to, and of

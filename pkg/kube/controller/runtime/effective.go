@@ -49,7 +49,7 @@ func (e effectiveSpecs) current(ctx context.Context, r *report, declared declara
 		if err != nil {
 			return nil, err
 		}
-		r.status.Effective = first
+		r.status.Effective, r.status.Fallbacks, r.status.Reverted = first, nil, nil
 	}
 	want, err := restore(r.status.Effective, r.runtime)
 	if errors.Is(err, plan.ErrNewer) {

@@ -16,11 +16,12 @@ import (
 // objects applies the objects of a runtime.
 //
 // Input: the desired state, the certificate of the authority, the nodes of masters'
-// volumes, whether directories are refused, and the workers that leave. Output: the objects, and the digests of
-// the pod templates that were applied.
+// volumes, whether directories are refused, the workers that leave, and the fallbacks.
+// Output: the objects, and the pod templates that were applied.
 type objects struct {
 	client    client.Client
 	workloads workloadReader
+	fallbacks fallbacks
 	applied   *appliedObjects
 	// image is the image of the controller.
 	image             string
@@ -34,11 +35,12 @@ type objects struct {
 // and returns the errors of all.
 func (o objects) reconcile(ctx context.Context, r *report, want *desired, ca []byte, p *placement, refused *refusal, leaving drained) (templates, error) {
 	formation := r.status.Formation
-	rendered, err := render.Objects(render.Input{
+	in := render.Input{
 		Plan: want.plan, Runtime: want.runtime, Dataset: want.dataset, Images: want.effective.Images,
 		ClusterID: formation.ClusterID, Formed: formation.Formed, CA: ca, MasterNodes: p.masters,
 		PriorityClass: o.priorityClass, FusePriorityClass: o.fusePriorityClass, HostPaths: o.hostPaths, SystemNamespace: o.systemNamespace, PodSecurity: refused.podSecurity,
-	})
+	}
+	rendered, err := render.Objects(in)
 	if err := refused.observe(err); err != nil {
 		return nil, err
 	}
@@ -52,15 +54,17 @@ func (o objects) reconcile(ctx context.Context, r *report, want *desired, ca []b
 	} else if err := o.setScaling(ctx, r, want, leaving); err != nil {
 		return nil, err
 	}
-	var failed error
-	applied := templates{}
 	for _, object := range rendered {
 		if err := o.keepTemplate(ctx, want, object); err != nil {
 			return nil, err
 		}
+	}
+	var failed error
+	applied := templates{}
+	for _, object := range o.fallbacks.use(r, want, &in, rendered) {
 		err := o.apply(ctx, want.runtime.UID, object)
 		if template := render.Template(object); template != nil && err == nil {
-			applied[role(object.GetLabels())] = render.Digest(template)
+			applied[role(object.GetLabels())] = template
 		}
 		failed = errors.Join(failed, err)
 	}

@@ -30,11 +30,12 @@ type subReconcilers struct {
 	mounts       mounts
 	refreshes    credentialRefreshes
 	rollouts     rollouts
+	fallbacks    fallbacks
 	status       statusWriter
 }
 
 func (r *Reconciler) subReconcilers() subReconcilers {
-	workloads := workloadReader{r.Client}
+	workloads, fallbacks := workloadReader{r.Client}, fallbacks{r.Image}
 	return subReconcilers{
 		declarations: declarations{r.Client, r.Image},
 		effective:    effectiveSpecs{live: r.Live, takeover: takeover{r.Client, r.HostPaths}},
@@ -44,7 +45,7 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 		placements:   placements{r.Client, r.Live},
 		drains:       drains{workloads, r.connections, r.Drain},
 		objects: objects{
-			client: r.Client, workloads: workloads, applied: r.applied, image: r.Image,
+			client: r.Client, workloads: workloads, fallbacks: fallbacks, applied: r.applied, image: r.Image,
 			priorityClass: r.PriorityClass, fusePriorityClass: r.FusePriorityClass, hostPaths: r.HostPaths, systemNamespace: r.SystemNamespace,
 		},
 		workloads:  workloads,
@@ -54,7 +55,8 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 		masters:    masterReader{r.connections},
 		mounts:     mounts{r.Live},
 		refreshes:  credentialRefreshes{r.Client, r.refreshed},
-		rollouts:   rollouts{r.Client},
+		rollouts:   rollouts{r.Client, fallbacks},
+		fallbacks:  fallbacks,
 		status:     statusWriter{r.usageUpdates, r.Image},
 	}
 }
@@ -147,7 +149,11 @@ func (r *Reconciler) carryOut(ctx context.Context, rep *report, declared declara
 	if failed == nil {
 		failed = parts.rollouts.reconcile(ctx, rep, want, applied, workloads, masters)
 	}
-	return errors.Join(failed, parts.effective.advance(ctx, rep, declared, want, workloads, masters, waiting))
+	if err := parts.effective.advance(ctx, rep, declared, want, workloads, masters, waiting); err != nil {
+		return errors.Join(failed, err)
+	}
+	parts.fallbacks.record(rep, want, applied, workloads)
+	return failed
 }
 
 func errorMessage(err error) string { return strings.TrimSpace(err.Error()) }

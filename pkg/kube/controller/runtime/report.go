@@ -40,6 +40,7 @@ const (
 	reasonOlderTemplate   = health.ReasonOlderTemplate
 	reasonUpdating        = health.ReasonUpdating
 	reasonUpdatesPaused   = health.ReasonUpdatesPaused
+	reasonFirstPodFailed  = health.ReasonFirstPodFailed
 	reasonTooFewNodes     = health.ReasonTooFewNodes
 	reasonUnschedulable   = health.ReasonUnschedulable
 	reasonPodSecurity     = health.ReasonPodSecurity

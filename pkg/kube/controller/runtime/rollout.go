@@ -31,15 +31,19 @@ const transferTimeout = 15 * time.Second
 // observed and never recorded only, so a controller that is stopped at any point
 // continues with the same step.
 type rollouts struct {
-	client client.Client
+	client    client.Client
+	fallbacks fallbacks
 }
 
-// templates are the digests of the pod templates that were applied; a role is missing if
-// its workload was not applied.
-type templates map[plan.Role]string
+// templates are the pod templates that were applied; a role is missing if its workload was
+// not applied.
+type templates map[plan.Role]*corev1.PodTemplateSpec
 
 func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, applied templates, w *workloads, m *masterState) error {
-	instances := w.instances(want, applied, m)
+	instances := w.instances(r, want, applied, m)
+	if c.fallbacks.reconcile(r, applied, w, instances) {
+		return nil
+	}
 	revision := want.effective.Revision
 	number := map[plan.Role]int{}
 	if want.plan.Masters != nil {
@@ -53,11 +57,14 @@ func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, appli
 	}
 	t := r.status.Transition
 	if t == nil || t.Revision != revision || plan.NextStep(stepsOf(t), instances, number).Step == len(t.Steps) {
-		t = newTransition(revision, append(plan.MasterSteps(want.plan.Masters, m.votes), plan.Steps(instances)...))
+		t = newTransition(revision, planSteps(r, want, instances, m))
 	}
 	decision := plan.NextStep(stepsOf(t), instances, number)
 	if decision.Step == len(t.Steps) {
 		r.status.Transition = nil
+		if r.status.Reverted == nil {
+			r.status.Fallbacks = nil // also of components without pods
+		}
 		r.setNote(v1alpha1.RuntimeUpdating, "", "")
 		return nil
 	}
@@ -66,9 +73,12 @@ func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, appli
 	}
 	decision.Waiting = m.addObstacle(decision.Waiting, stepsOf(t)[decision.Step])
 	if decision.Waiting == "" {
-		decision.Waiting = w.unobserved(decision.Instance.Role, applied[decision.Instance.Role])
+		decision.Waiting = w.unobserved(decision.Instance.Role, applied)
 	}
 	paused := r.runtime.Annotations[v1alpha1.UpdatesAnnotation] == v1alpha1.UpdatesPaused
+	if r.status.Reverted != nil && decision.Action == plan.ActionReplace && !decision.Instance.Running {
+		paused = false // the pod serves nothing, and its replacement began before the pause
+	}
 	recorded := r.runtime.Status.Transition != nil && slices.Equal(stepsOf(r.runtime.Status.Transition), stepsOf(t)) && r.runtime.Status.Transition.Revision == revision
 	var failed error
 	if decision.Waiting == "" && !paused && recorded {
@@ -82,6 +92,17 @@ func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, appli
 		r.requeueAfter = immediately
 	}
 	return failed
+}
+
+// planSteps returns the steps to the effective spec. After an update was reverted, its
+// failed pod is replaced before the members of Raft change, because it may be a master that
+// the next step waits for.
+func planSteps(r *report, want *desired, instances []plan.Instance, m *masterState) []plan.Step {
+	members, pods := plan.MasterSteps(want.plan.Masters, m.votes), plan.Steps(instances)
+	if r.status.Reverted != nil {
+		return append(pods, members...)
+	}
+	return append(members, pods...)
 }
 
 func newTransition(revision int64, steps []plan.Step) *v1alpha1.Transition {
@@ -174,13 +195,14 @@ func (w *workloads) instancePods(i plan.Instance) []corev1.Pod {
 }
 
 // instances returns the instances of the workloads that were applied.
-func (w *workloads) instances(want *desired, applied templates, m *masterState) []plan.Instance {
+func (w *workloads) instances(r *report, want *desired, applied templates, m *masterState) []plan.Instance {
 	var all []plan.Instance
-	for _, role := range []plan.Role{plan.RoleMaster, plan.RoleWorker, plan.RoleFuse} {
-		digest, found := applied[role]
+	for _, role := range roles {
+		template, found := applied[role]
 		if !found {
 			continue
 		}
+		digest := render.Digest(template)
 		for _, pod := range w.owned(role) {
 			name := instanceName(role, &pod)
 			if name == "" {
@@ -192,6 +214,10 @@ func (w *workloads) instances(want *desired, applied templates, m *masterState) 
 			}
 			if role == plan.RoleMaster {
 				m.setMember(&i, want)
+			} else if reverted := r.status.Reverted; reverted != nil && !i.Current && render.Current(&pod, reverted.Template) {
+				// It has not become ready in time: its replacement waits for no other pod. A
+				// master may be part of the majority all the same.
+				i.Running = false
 			}
 			i.Ready = !i.Ending && health.PodReady(&pod)
 			// While a FUSE server is replaced, a node may have both pods.
@@ -208,7 +234,11 @@ func (w *workloads) instances(want *desired, applied templates, m *masterState) 
 
 // unobserved returns what to wait for until Kubernetes creates the pods of a role from
 // the template that was applied; "" if it does.
-func (w *workloads) unobserved(role plan.Role, digest string) string {
+func (w *workloads) unobserved(role plan.Role, applied templates) string {
+	digest := ""
+	if template := applied[role]; template != nil {
+		digest = render.Digest(template)
+	}
 	check := func(name string, template *corev1.PodTemplateSpec, generation, observed int64) string {
 		if render.Digest(template) == digest && observed >= generation {
 			return ""
