@@ -2,6 +2,7 @@ package create
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,9 +14,9 @@ import (
 // NewRollout returns the rollout command.
 func NewRollout(s *session.Session) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "rollout (pause | resume | undo | history)",
-		Short: "Pause, resume and undo the replacement of pods of a JindoRuntime",
-		Long: `Pause, resume and undo the replacement of the pods of a JindoRuntime after an edit.
+		Use:   "rollout (pause | resume | retry | undo | history)",
+		Short: "Pause, resume, repeat and undo the replacement of pods of a JindoRuntime",
+		Long: `Pause, resume, repeat and undo the replacement of the pods of a JindoRuntime after an edit.
 
 "status" shows the step of a replacement and what it waits for.`,
 		Args: session.None,
@@ -41,9 +42,35 @@ The annotation ` + v1alpha1.UpdatesAnnotation + ` is removed, also with the valu
 ` + v1alpha1.UpdatesAutomatic + `, which replaces pods after an upgrade of the controllers.`,
 			Example: fmt.Sprintf("  %s rollout resume hadoop", s.Name),
 		}),
+		newRetry(s),
 		newUndo(s),
 		newHistory(s),
 	)
+	return cmd
+}
+
+// newRetry returns the command that repeats an update that failed.
+func newRetry(s *session.Session) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "retry NAME",
+		Short: "Repeat a replacement of pods that failed",
+		Long: `Repeat a replacement of pods that failed.
+
+If the first pod of masters, workers or FUSE servers with a new template does not become
+ready, it comes back with the previous template, and the condition RolloutReverted has
+the cause. An edit of the spec that changes their template begins again by itself. This
+command begins again with the same spec, for example after an image was pushed.
+
+The annotation ` + v1alpha1.RetryAnnotation + ` is set to the present time.`,
+		Example: fmt.Sprintf("  %s rollout retry hadoop", s.Name),
+	}
+	o := &editOptions{options: newOptions(s, "retried"), given: func(string) bool { return false }}
+	completeUpdates(cmd, o)
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		o.retry = time.Now().UTC().Format(time.RFC3339Nano)
+		return run(cmd, args)
+	}
 	return cmd
 }
 

@@ -29,6 +29,9 @@ type editOptions struct {
 	// updates is the value of the annotation about updates, which is removed if it is
 	// empty; nil leaves it unchanged.
 	updates *string
+	// retry is the value of the annotation that repeats an update that failed; empty
+	// leaves it unchanged.
+	retry string
 	// undo is the revision to return to, 0 for the one before the last edit; nil changes
 	// nothing.
 	undo  *int64
@@ -207,18 +210,13 @@ func (o *editOptions) change(u *unstructured.Unstructured) (paths []string, err 
 		return undoTo(u, *o.undo)
 	}
 	if o.updates != nil {
-		annotations := u.GetAnnotations()
-		if annotations == nil {
-			annotations = map[string]string{}
+		paths = append(paths, annotate(u, v1alpha1.UpdatesAnnotation, *o.updates))
+	}
+	if o.retry != "" {
+		if _, reverted, _ := unstructured.NestedMap(u.Object, "status", "reverted"); !reverted {
+			return nil, clierror.Generalf("no update of %s has failed", describe(u))
 		}
-		if annotations[v1alpha1.UpdatesAnnotation] = *o.updates; *o.updates == "" {
-			delete(annotations, v1alpha1.UpdatesAnnotation)
-		}
-		if len(annotations) == 0 {
-			annotations = nil // which removes the field
-		}
-		u.SetAnnotations(annotations)
-		paths = append(paths, ".metadata.annotations."+v1alpha1.UpdatesAnnotation)
+		paths = append(paths, annotate(u, v1alpha1.RetryAnnotation, o.retry))
 	}
 	for _, quota := range o.quotas {
 		if err := setQuota(u, quota); err != nil {
@@ -227,6 +225,22 @@ func (o *editOptions) change(u *unstructured.Unstructured) (paths []string, err 
 		paths = append(paths, ".spec.tieredstore")
 	}
 	return paths, nil
+}
+
+// annotate sets an annotation, or removes it if value is empty, and returns its path.
+func annotate(u *unstructured.Unstructured, annotation, value string) string {
+	annotations := u.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	if annotations[annotation] = value; value == "" {
+		delete(annotations, annotation)
+	}
+	if len(annotations) == 0 {
+		annotations = nil // which removes the field
+	}
+	u.SetAnnotations(annotations)
+	return ".metadata.annotations." + annotation
 }
 
 // setQuota sets the quota of the tier with the path of PATH=QUOTA.
