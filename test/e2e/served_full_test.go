@@ -16,12 +16,18 @@ import (
 // watchSeed creates the seed's pair, waits until it is served, and starts a watcher.
 func (c *cluster) watchSeed(t *testing.T, namespace string) *watcher {
 	t.Helper()
+	c.serveSeed(t, namespace)
+	return c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+}
+
+// serveSeed creates the seed's pair and waits until it is bound.
+func (c *cluster) serveSeed(t *testing.T, namespace string) {
+	t.Helper()
 	c.bucket(t)
 	c.create(t, namespace, c.seedDataset())
 	c.create(t, namespace, samples.Runtime)
 	c.runtimeReady(t, namespace, "hadoop")
 	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
-	return c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
 }
 
 // runtimeIs waits until the status of the seed's runtime is as holds requires.
