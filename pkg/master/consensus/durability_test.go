@@ -147,7 +147,7 @@ func withFaultyDisk(name string) (func(*Config), func() *faultyDisk) {
 			if c.Name != name {
 				return
 			}
-			c.DiskTimeout = time.Second
+			c.DiskTimeout = 5 * time.Second // A busy machine must not take it for one that hangs.
 			c.hooks.disk = func(d disk) disk {
 				mu.Lock()
 				defer mu.Unlock()

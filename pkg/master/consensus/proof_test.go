@@ -21,10 +21,10 @@ type oldDisk struct {
 	copied           string
 }
 
-func newOldDisk(t *testing.T) *oldDisk {
+func newOldDisk(t *testing.T, change ...func(*Config)) *oldDisk {
 	t.Helper()
 	w := newLinks()
-	o := &oldDisk{cluster: newCluster(t, 3, w.configure), links: w, copied: filepath.Join(t.TempDir(), "copied")}
+	o := &oldDisk{cluster: newCluster(t, 3, append(change, w.configure)...), links: w, copied: filepath.Join(t.TempDir(), "copied")}
 	o.startAll()
 	o.leading = o.whole()
 	o.b, o.away = (o.leading+1)%3, (o.leading+2)%3
@@ -161,7 +161,8 @@ func TestAnOlderCopyOfARunningDiskDoesNotVote(t *testing.T) {
 // copy. It stays until the third is back, and only then joins as a new one.
 func TestAnOlderCopyIsReplacedOnceItIsNotNeeded(t *testing.T) {
 	t.Parallel()
-	o := newOldDisk(t)
+	// A leader that a busy machine made step down would need the vote of that member.
+	o := newOldDisk(t, func(c *Config) { c.Heartbeat, c.Election, c.Lease = 4*time.Second, 4*time.Second, 3*time.Second })
 	b := o.members[o.b]
 	o.kill(o.away)
 	o.eventually("the leader misses the third", func() error {
