@@ -97,16 +97,6 @@ func (f *faultyFile) WriteAt(p []byte, offset int64) (int, error) {
 	return f.File.WriteAt(p, offset)
 }
 
-func (f *faultyFile) WriteVector(buffers [][]byte, offset int64) error {
-	for _, p := range buffers {
-		if _, err := f.WriteAt(p, offset); err != nil {
-			return err
-		}
-		offset += int64(len(p))
-	}
-	return nil
-}
-
 func (f *faultyFile) Sync() error {
 	if err := f.files.check("sync", f.path); err != nil {
 		return err

@@ -1,12 +1,10 @@
 package blockstore
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,9 +26,6 @@ type File interface {
 	io.ReaderAt
 	io.WriterAt
 	io.Closer
-	// WriteVector writes buffers one after the other as one write, as far as the system
-	// admits.
-	WriteVector(buffers [][]byte, offset int64) error
 	Truncate(size int64) error
 	// StartSync starts the writeback of the data and does not wait for it. It is
 	// a hint: errors are those of Sync.
@@ -75,34 +70,6 @@ func (OS) Free(path string) (int64, error) {
 		return 0, fmt.Errorf("get free space of %s: %w", path, err)
 	}
 	return int64(s.Bavail) * s.Bsize, nil
-}
-
-// maxVector is the number of buffers that the system accepts in one write.
-const maxVector = 1024
-
-func (f osFile) WriteVector(buffers [][]byte, offset int64) error {
-	rest := slices.Clone(buffers)
-	for len(rest) > 0 {
-		n, err := unix.Pwritev(int(f.Fd()), rest[:min(len(rest), maxVector)], offset)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return &fs.PathError{Op: "pwritev", Path: f.Name(), Err: err}
-		}
-		if n == 0 {
-			return &fs.PathError{Op: "pwritev", Path: f.Name(), Err: io.ErrShortWrite}
-		}
-		offset += int64(n)
-		for len(rest) > 0 && n >= len(rest[0]) {
-			n -= len(rest[0])
-			rest = rest[1:]
-		}
-		if n > 0 {
-			rest[0] = rest[0][n:]
-		}
-	}
-	return nil
 }
 
 func (f osFile) Sync() error { return unix.Fdatasync(int(f.Fd())) }

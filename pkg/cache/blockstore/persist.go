@@ -36,14 +36,13 @@ type writing struct {
 func (s *Store) enqueue(v *version, p *pending) {
 	v.tier.dirtyBytes += int64(len(p.buf))
 	v.dirty = append(v.dirty, p)
-	s.pair(v, p)
 	s.list(v)
 }
 
-// list queues a version that has dirty blocks to write and no writer. The caller must
+// list queues a version that has dirty blocks and no writer. The caller must
 // hold s.mu.
 func (s *Store) list(v *version) {
-	if v.queued || v.writing || !v.writes() {
+	if v.queued || v.writing || len(v.dirty) == 0 {
 		return
 	}
 	v.queued = true
@@ -127,7 +126,8 @@ func (s *Store) take(t *tier, id int) []*batch {
 		v := t.dirty[0]
 		t.dirty = t.dirty[1:]
 		v.queued = false
-		b := &batch{v: v, blocks: v.takeDirty()}
+		b := &batch{v: v, blocks: v.dirty}
+		v.dirty = nil
 		for _, p := range b.blocks {
 			bytes += int64(len(p.buf))
 		}
@@ -162,7 +162,7 @@ func (s *Store) dropDirty(t *tier) {
 		for _, p := range blocks {
 			t.dirtyBytes -= int64(len(p.buf))
 			s.counts.Skipped++
-			p.state, p.waits = uncached, false
+			p.state = uncached
 			s.unreserve(v, p)
 			s.reap(v, p)
 		}
@@ -198,13 +198,13 @@ func (s *Store) writeData(b *batch) error {
 			return err
 		}
 	}
-	return runs(b.blocks, func(first int64, bytes [][]byte) error {
-		start, _ := blockRange(b.v.key, s.config.BlockSize, first)
-		if err := b.file.WriteVector(bytes, start); err != nil {
-			return fmt.Errorf("write blocks %d to %d: %w", first, first+int64(len(bytes))-1, err)
+	for _, p := range b.blocks {
+		start, _ := blockRange(b.v.key, s.config.BlockSize, p.block)
+		if _, err := b.file.WriteAt(p.buf, start); err != nil {
+			return fmt.Errorf("write block %d: %w", p.block, err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // create sets the length of the data file, which is sparse, and writes the header of

@@ -71,8 +71,6 @@ type Config struct {
 
 	// recallWait is recallWait; tests change it.
 	recallWait time.Duration
-	// pairWait is pairWait; tests change it.
-	pairWait time.Duration
 	// tick is the time between two passes of the janitor of a tier: a second. Tests
 	// that count hits lengthen it, because a pass during a read evicts other versions.
 	tick time.Duration
@@ -111,7 +109,6 @@ func (c Config) withDefaults() Config {
 	wait(&c.LoadWait, 10*time.Second)
 	wait(&c.tick, time.Second)
 	wait(&c.recallWait, recallWait)
-	wait(&c.pairWait, pairWait)
 	if c.Files == nil {
 		c.Files = OS{}
 	}

@@ -187,8 +187,6 @@ type pending struct {
 	// lingers is set while the unclaimed block is kept in memory, and old when
 	// it must not be kept any longer.
 	lingers, old bool
-	// waits is set while the dirty block waits for the other one of its pair.
-	waits bool
 	// reserved bytes of the tier; 0 if the block will not be cached.
 	reserved int64
 }
