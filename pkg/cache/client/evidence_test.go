@@ -97,7 +97,7 @@ func TestEvidenceOfNames(t *testing.T) {
 		"caller cancels":        {prepare: hangingNames(false), context: cancelled, want: context.Canceled},
 		"caller's deadline":     {prepare: hangingNames(false), context: within(50 * time.Millisecond), want: context.DeadlineExceeded},
 		"slow store":            {prepare: hangingNames(true), timeout: 2 * time.Second, want: client.ErrStalled},
-		"hang":                  {prepare: hangingNames(false), silence: 200 * time.Millisecond, timeout: 600 * time.Millisecond, want: client.ErrStalled, avoided: 2},
+		"hang":                  {prepare: hangingNames(false), silence: 200 * time.Millisecond, timeout: 3 * time.Second, want: client.ErrStalled, avoided: 2},
 		"down":                  {prepare: (*fixture).stopAll, want: client.ErrUnreachable, avoided: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
