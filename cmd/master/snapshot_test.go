@@ -88,14 +88,7 @@ func TestRestoreIntoEmptyDisks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	index, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file), false)
-	if err != nil || index != content.Index {
-		t.Fatalf("index %d, want %d: %v", index, content.Index, err)
-	}
-	c.exited(0)
-	c.start(0, "--formed")
-	c.settled()
-	c.servesAlone()
+	c.restores(file, content.Index, false)
 	if view, err := c.admin.View(t.Context()); err != nil || view.GetIndex() != 6<<40 {
 		t.Errorf("the view has index %d, %v", view.GetIndex(), err)
 	}
@@ -139,14 +132,7 @@ func TestRestoreIntoANewCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	restore(redacted.Bytes(), true, "the snapshot is redacted")
-	index, err := c.admin.RestoreSnapshot(t.Context(), c.Name(0), bytes.NewReader(file), true)
-	if err != nil || index != content.Index {
-		t.Fatalf("index %d, want %d: %v", index, content.Index, err)
-	}
-	c.exited(0)
-	c.start(0, "--formed")
-	c.settled()
-	c.servesAlone()
+	c.restores(file, content.Index, true)
 	saved, after := c.save("")
 	view := after.State.View()
 	for i, m := range view.Cluster().GetMounts() {
@@ -189,4 +175,18 @@ func TestRestoreIntoANewCluster(t *testing.T) {
 		}
 	}
 	sameDigest(c)
+}
+
+// restores restores a file at the first master, which ends and is started again, and waits
+// until it serves alone.
+func (c *cluster) restores(file []byte, want uint64, newCluster bool) {
+	c.t.Helper()
+	index, err := c.admin.RestoreSnapshot(c.t.Context(), c.Name(0), bytes.NewReader(file), newCluster)
+	if err != nil || index != want {
+		c.t.Fatalf("index %d, want %d: %v", index, want, err)
+	}
+	c.exited(0)
+	c.start(0, "--formed")
+	c.settled()
+	c.servesAlone()
 }

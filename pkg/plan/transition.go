@@ -75,13 +75,16 @@ type Decision struct {
 	Waiting string
 }
 
+// Roles are the roles of components in the order in which their pods are replaced.
+var Roles = []Role{RoleMaster, RoleWorker, RoleFuse}
+
 // Steps returns the steps that bring instances to the effective spec: masters before
 // workers, and workers before FUSE servers, because a client may require a newer server
 // and not the reverse. The leader of the masters is last, so that leadership moves once.
 // Instances that do not run come before the others of their role.
 func Steps(instances []Instance) []Step {
 	var steps []Step
-	for _, role := range []Role{RoleMaster, RoleWorker, RoleFuse} {
+	for _, role := range Roles {
 		outdated := slices.DeleteFunc(ofRole(instances, role), func(i Instance) bool { return i.Current || i.Unlisted })
 		slices.SortStableFunc(outdated, func(a, b Instance) int { return rank(a) - rank(b) })
 		for _, i := range outdated {

@@ -33,10 +33,7 @@ func TestMajorityLost(t *testing.T) {
 		t.Errorf("the plan does not show what is lost:\n%s", plan)
 	}
 	t.Logf("\n%s", p.settled(t, "raft", "recover", "hadoop", "--master", survivor, "--yes"))
-	c.mastersReturned(t, namespace, before)
-	w.readOn(t, 200)
-	w.unharmed(t)
-	c.job(t, namespace, "after", "hbase", "/hadoop")
+	c.mastersReturned(t, namespace, before, w)
 }
 
 // TestEveryMasterLost loses all masters with their disks. They do not form another
@@ -57,10 +54,7 @@ func TestEveryMasterLost(t *testing.T) {
 	c.loseMasters(t, namespace, pods...)
 	w.readOn(t, 100)
 	t.Logf("\n%s", p.settled(t, "raft", "snapshot", "restore", "hadoop", "--file", saved, "--master", pods[0].Name))
-	c.mastersReturned(t, namespace, before)
-	w.readOn(t, 200)
-	w.unharmed(t)
-	c.job(t, namespace, "after", "hbase", "/hadoop")
+	c.mastersReturned(t, namespace, before, w)
 }
 
 // loseMasters kills masters of the seed's runtime and removes what is on their disks.
@@ -82,12 +76,16 @@ func (c *cluster) loseMasters(t *testing.T, namespace string, pods ...corev1.Pod
 	}
 }
 
-// mastersReturned waits until three masters of a cluster serve.
-func (c *cluster) mastersReturned(t *testing.T, namespace, id string) {
+// mastersReturned waits until three masters of a cluster serve, and expects that no read
+// of the watcher has failed and that a new pod reads every file.
+func (c *cluster) mastersReturned(t *testing.T, namespace, id string, w *watcher) {
 	t.Helper()
 	c.readyPods(t, namespace, "hadoop-jindofs-master-", 3)
 	c.checkRaft(t, namespace)
 	if after := c.runtimeReady(t, namespace, "hadoop").Status.Formation.ClusterID; after != id {
 		t.Errorf("the cluster was %s and is %s", id, after)
 	}
+	w.readOn(t, 200)
+	w.unharmed(t)
+	c.job(t, namespace, "after", "hbase", "/hadoop")
 }

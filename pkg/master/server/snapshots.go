@@ -137,7 +137,7 @@ func checkState(content *snapshot.Content, clusterID string, newCluster bool) er
 		return snapshot.ErrRedacted
 	}
 	if !newCluster && content.ClusterID != clusterID {
-		return fmt.Errorf("the snapshot is of cluster %q, and this master of %q: a restoration into a new cluster must be requested", content.ClusterID, clusterID)
+		return fmt.Errorf("the snapshot is of cluster %q, and this master of %q: a restoration into a new cluster must be requested with --into-new-cluster (jindo raft: -intoNewCluster)", content.ClusterID, clusterID)
 	}
 	cluster := content.State.View().Cluster()
 	if n := len(cluster.GetMounts()); n > state.MaxMounts {

@@ -132,7 +132,7 @@ func (fallbacks) record(r *report, want *desired, applied templates, w *workload
 	}
 	size := 0
 	var next []v1alpha1.ComponentFallback
-	for _, of := range roles {
+	for _, of := range plan.Roles {
 		kept := fallbackOf(r.status, of)
 		if template := applied[of]; template != nil && render.Digest(template) != "" && w.proven(of, render.Digest(template)) {
 			kept = &v1alpha1.ComponentFallback{Role: string(of), Template: *template.DeepCopy()}
@@ -149,9 +149,6 @@ func (fallbacks) record(r *report, want *desired, applied templates, w *workload
 	}
 	r.status.Fallbacks = next
 }
-
-// roles are the roles of components in the order in which their pods are replaced.
-var roles = []plan.Role{plan.RoleMaster, plan.RoleWorker, plan.RoleFuse}
 
 // of returns the pods of a role that have a template and are not being deleted.
 func (w *workloads) of(role plan.Role, digest string) []corev1.Pod {

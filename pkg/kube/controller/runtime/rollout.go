@@ -197,7 +197,7 @@ func (w *workloads) instancePods(i plan.Instance) []corev1.Pod {
 // instances returns the instances of the workloads that were applied.
 func (w *workloads) instances(r *report, want *desired, applied templates, m *masterState) []plan.Instance {
 	var all []plan.Instance
-	for _, role := range roles {
+	for _, role := range plan.Roles {
 		template, found := applied[role]
 		if !found {
 			continue
