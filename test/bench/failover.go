@@ -65,7 +65,7 @@ func failover(ctx context.Context, bin, dir string) (table, error) {
 // failOnce ends the leader once, and returns the longest time between two commits
 // and the slowest read until commits succeed again.
 func failOnce(ctx context.Context, s *testbed.Testbed, commits *testbed.Commits, reader *verify.Reader, end func(context.Context, string) error) (worst, read time.Duration, err error) {
-	leader, err := s.Leader(ctx)
+	leader, err := s.SpareableLeader(ctx)
 	if err != nil {
 		return 0, 0, err
 	}

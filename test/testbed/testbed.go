@@ -22,6 +22,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/local"
 	"github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/mtls"
+	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/pkg/topology"
 	"github.com/jindo-io/jindo/test/dataset"
 )
@@ -204,13 +205,23 @@ func (s *Testbed) Issue(peer mtls.Peer) (*mtls.Identity, error) {
 
 // Leader waits until a master leads, and returns its name.
 func (s *Testbed) Leader(ctx context.Context) (string, error) {
+	return s.leader(ctx, func(*masterv1.StatusResponse) bool { return true })
+}
+
+// SpareableLeader waits until a master leads without which the others are a majority
+// that has the whole log, and returns its name.
+func (s *Testbed) SpareableLeader(ctx context.Context) (string, error) {
+	return s.leader(ctx, func(leader *masterv1.StatusResponse) bool { return leader.GetHealth().GetFailureTolerance() > 0 })
+}
+
+func (s *Testbed) leader(ctx context.Context, accept func(*masterv1.StatusResponse) bool) (string, error) {
 	masters, err := s.Masters()
 	if err != nil {
 		return "", err
 	}
 	for {
 		for _, m := range masters.Members(ctx) {
-			if m.Err == nil && m.Status.GetState() == "LEADER" {
+			if m.Err == nil && m.Status.GetState() == "LEADER" && accept(m.Status) {
 				return m.Member.Name, nil
 			}
 		}
