@@ -212,9 +212,15 @@ func (f *shared) extend(s *stream) {
 	}
 	s.window = window
 	size, until := segmentSize(window), s.next+window
-	if s.end == 0 {
-		// The first request covers the kernel's own read-ahead.
-		size, until = min(window, maxSegment), max(s.next, window)
+	switch {
+	case s.end == 0:
+		// The first request is for what is read first. More would delay it, and the
+		// first read of the next file if only the beginning of each is read.
+		size = min(roundUp(s.next, minSegment), maxSegment)
+		until = size
+	case s.start == 0 && s.end < config.FirstWindow:
+		// The second one is for the rest of a small file.
+		size, until = config.FirstWindow, config.FirstWindow
 	}
 	for s.end < min(to, until) {
 		end, ok := f.request(s.end, min((s.end/size+1)*size, to))
@@ -224,6 +230,9 @@ func (f *shared) extend(s *stream) {
 		s.end = end
 	}
 }
+
+// roundUp returns the smallest multiple of unit that is at least n.
+func roundUp(n, unit int64) int64 { return (n + unit - 1) / unit * unit }
 
 // segmentSize returns the bytes of one request for a window: a quarter of it, rounded
 // up to a power of two.

@@ -81,8 +81,8 @@ type Config struct {
 	// AttemptTimeout is the deadline of one rung for one range: 15 s. It doubles
 	// with every round.
 	AttemptTimeout time.Duration
-	// FirstWindow is the number of bytes read ahead from the start of a file:
-	// 1 MiB.
+	// FirstWindow is the number of bytes read ahead from the start of a file once
+	// more than its first bytes are read: 1 MiB.
 	FirstWindow int64
 	// MaxWindow bounds the bytes read ahead of one sequential stream: 32 MiB.
 	MaxWindow int64

@@ -20,7 +20,7 @@ import (
 var faults = map[string]fakeworker.Fault{
 	"breaks before the header":          {Cut: -1},
 	"breaks after the header":           {Empty: true},
-	"breaks in the middle":              {Cut: 100_000},
+	"breaks in the middle":              {Cut: 40_000},
 	"hangs before the header":           {HangBefore: true},
 	"hangs after the header":            {HangAfter: -1},
 	"hangs in the middle":               {HangAfter: 70_000},
