@@ -78,6 +78,12 @@ func commands(ctx context.Context, r *run) ([]report, error) {
 			missing = append(missing, err.Error())
 		}
 	}
+	calls, err := connectEmpty(ctx, all[ours].(*runtimeMasters))
+	if err != nil {
+		return nil, fmt.Errorf("call without the log: %w", err)
+	}
+	all[emptyCalls] = calls
+	contenders = slices.Insert(contenders, 1, contender{name: emptyCalls, limit: true, pids: calls.pids()})
 	var reports []report
 	for _, clients := range commandClients {
 		result := commandContest(clients, missing)
@@ -104,7 +110,7 @@ func commandContest(clients int, missing []string) *contest {
 	}
 	if clients == 1 {
 		c.Title = "Commands, one client"
-		c.Notes = fmt.Sprintf("Three members on one machine and disk, each client sends one command after the other for %.0f s. Ours: a mount that exists, over gRPC and mutual TLS, with a connection for each client; the log without gRPC: the same replicated log, with commands of %d bytes from the process of its three members. hashicorp/raft with raft-boltdb and its default settings, likewise in one process, without TLS. etcd: puts of %d bytes over gRPC without TLS to the leader, with a connection for each client, default settings. CPU and memory are those of the members; where they share a process with the clients, of both.",
+		c.Notes = fmt.Sprintf("Three members on one machine and disk, each client sends one command after the other for %.0f s. Ours: a mount that exists, over gRPC and mutual TLS, with a connection for each client; the log without gRPC: the same replicated log, with commands of %d bytes from the process of its three members; gRPC without the log: a call that the leader responds to at once, over connections like those of ours. hashicorp/raft with raft-boltdb and its default settings, likewise in one process, without TLS. etcd: puts of %d bytes over gRPC without TLS to the leader, with a connection for each client, default settings. CPU and memory are those of the members; where they share a process with the clients, of both.",
 			commandTime.Seconds(), commandSize, commandSize)
 	}
 	return c
