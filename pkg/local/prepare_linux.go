@@ -105,6 +105,9 @@ func notices(p *plan.Plan) []string {
 	for _, problem := range p.Problems {
 		notices = append(notices, fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message))
 	}
+	if p.SnapshotsProblem != "" {
+		notices = append(notices, p.SnapshotsProblem)
+	}
 	return append(notices, p.Warnings...)
 }
 

@@ -51,6 +51,7 @@ func buildWith(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, proble
 		p.Dataset, spec = dataset.Name, &dataset.Spec
 		p.Warnings = append(p.Warnings, warnings...)
 		addMounts(p, spec, runtime, problem)
+		planSnapshots(p, dataset, runtime)
 	}
 	if err := addComponents(p, spec, runtime); err != nil {
 		return nil, fmt.Errorf("plan JindoRuntime %q: %w", runtime.Name, err)

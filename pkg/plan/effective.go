@@ -166,6 +166,7 @@ func keepRenderer(current, next *v1alpha1.EffectiveSpec, d Declared) {
 func podFields(e *v1alpha1.EffectiveSpec) v1alpha1.EffectiveSpec {
 	fields := v1alpha1.EffectiveSpec{Runtime: *e.Runtime.DeepCopy()}
 	fields.Runtime.Replicas, fields.Runtime.Secret, fields.Runtime.NetworkMode = nil, "", ""
+	fields.Runtime.Master.Snapshots = nil // in the topology, which pods read again
 	if e.Dataset != nil {
 		dataset := e.Dataset.Spec.DeepCopy()
 		dataset.Mounts = nil

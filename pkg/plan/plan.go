@@ -14,6 +14,7 @@ import (
 	"fmt"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/topology"
 )
 
 // Variables in arguments and environment variables. The executor replaces $(NAME).
@@ -70,6 +71,10 @@ type Plan struct {
 	Problems []MountProblem `json:"problems,omitempty"`
 	// Credentials of the mounts that require some, in the order of Mounts.
 	Credentials []Credentials `json:"credentials,omitempty"`
+	// Snapshots is the schedule of snapshots of the masters' state; nil for none. If one
+	// is declared that cannot be carried out, SnapshotsProblem is the reason.
+	Snapshots        *topology.SnapshotSchedule `json:"snapshots,omitempty"`
+	SnapshotsProblem string                     `json:"snapshotsProblem,omitempty"`
 	// RetiredSecretRefs are credentials that are kept as they are.
 	RetiredSecretRefs []string `json:"retiredSecretRefs,omitempty"`
 	// CredentialsRevision is what workers report when they have read the credentials;

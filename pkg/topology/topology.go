@@ -32,6 +32,8 @@ type Topology struct {
 	ClusterID string   `json:"clusterID"`
 	Masters   []Member `json:"masters"`
 	Workers   []Member `json:"workers"`
+	// Snapshots is the schedule of snapshots of the masters' state; nil for none.
+	Snapshots *SnapshotSchedule `json:"snapshots,omitempty"`
 }
 
 // Member is one master or worker.
@@ -112,6 +114,9 @@ func (t Topology) Validate() error {
 			return fmt.Errorf("member %s: invalid port %d: must be 1 to 65535", m.Name, m.Port)
 		}
 		seen[m.Name] = true
+	}
+	if t.Snapshots != nil {
+		return t.Snapshots.Validate()
 	}
 	return nil
 }

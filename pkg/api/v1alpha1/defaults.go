@@ -60,6 +60,9 @@ func defaultRuntime(spec *JindoRuntimeSpec) {
 	if spec.Master.Replicas == nil {
 		spec.Master.Replicas = new(int32(1))
 	}
+	if spec.Master.Snapshots != nil {
+		defaultSnapshots(spec.Master.Snapshots)
+	}
 	if spec.Replicas == nil {
 		spec.Replicas = new(int32(1))
 	}
@@ -73,6 +76,18 @@ func defaultRuntime(spec *JindoRuntimeSpec) {
 	}
 	for i := range spec.TieredStore.Levels {
 		defaultLevel(&spec.TieredStore.Levels[i])
+	}
+}
+
+func defaultSnapshots(s *SnapshotSchedule) {
+	if s.Prefix == "" {
+		s.Prefix = "jindo-snapshots"
+	}
+	if s.Interval == "" {
+		s.Interval = "1h"
+	}
+	if s.Keep == nil {
+		s.Keep = new(int32(24))
 	}
 }
 

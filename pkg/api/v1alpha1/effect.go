@@ -48,6 +48,7 @@ func FieldsWithoutEffect() []FieldWithoutEffect {
 		never(JindoRuntimeKind, "spec.worker.ports", "workers listen on 18005 and 18008"),
 		never(JindoRuntimeKind, "spec.worker.replicas", "write spec.replicas"),
 		never(JindoRuntimeKind, "spec.worker.storageClassName", "only masters have volumes"),
+		never(JindoRuntimeKind, "spec.worker.snapshots", "write spec.master.snapshots"),
 		never(JindoRuntimeKind, "spec.runAs", "servers do not need a particular user"),
 		never(JindoRuntimeKind, "spec.user", "servers do not need a particular user"),
 		later(JindoRuntimeKind, "spec.hadoopConfig", "hdfs:// is not supported yet"),

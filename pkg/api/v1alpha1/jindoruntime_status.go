@@ -308,6 +308,8 @@ const (
 	// RuntimePodSecurityForbidden is true if the Pod Security level of the
 	// namespace forbids the pods.
 	RuntimePodSecurityForbidden RuntimeConditionType = "PodSecurityForbidden"
+	// RuntimeSnapshotsFailing is true if spec.master.snapshots is not carried out.
+	RuntimeSnapshotsFailing RuntimeConditionType = "SnapshotsFailing"
 	// RuntimeDeletionBlocked is true if something prevents the deletion of the
 	// runtime.
 	RuntimeDeletionBlocked RuntimeConditionType = "DeletionBlocked"

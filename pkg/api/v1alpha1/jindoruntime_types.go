@@ -196,6 +196,38 @@ type JindoCompTemplateSpec struct {
 	// ImagePullSecrets are used by the pods.
 	// +optional
 	ImagePullSecrets []corev1.LocalObjectReference `json:"imagePullSecrets,omitempty"`
+
+	// Snapshots, of spec.master, schedules snapshots of the masters' state, which a
+	// worker writes to a mount of the Dataset. Defaults to none. Of spec.worker it has
+	// no effect.
+	// +optional
+	Snapshots *SnapshotSchedule `json:"snapshots,omitempty"`
+}
+
+// SnapshotSchedule configures scheduled snapshots of the masters' state.
+type SnapshotSchedule struct {
+	// Mount is the name of the mount of the Dataset that snapshots are written to. The
+	// mount must not be read-only.
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[-_A-Za-z0-9.]*[-_A-Za-z0-9][-_A-Za-z0-9.]*$')",message="not a valid name of a mount: write the name of a mount of the Dataset that is not read-only"
+	Mount string `json:"mount"`
+
+	// Prefix of the objects, below that of the mount. Defaults to jindo-snapshots.
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || self.matches('^([-_A-Za-z0-9.]*[-_A-Za-z0-9][-_A-Za-z0-9.]*/)*[-_A-Za-z0-9.]*[-_A-Za-z0-9][-_A-Za-z0-9.]*$')",message="not a valid prefix: write names of letters, digits, '-', '_' and '.', with one '/' between two of them and none at the ends, such as backup/masters"
+	// +optional
+	Prefix string `json:"prefix,omitempty"`
+
+	// Interval is the time between two snapshots, from 10m to 8784h. Defaults to 1h.
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:XValidation:rule="size(self) == 0 || (self.matches('^([0-9]{1,9}h)?([0-9]{1,9}m)?([0-9]{1,9}s)?$') && duration(self) >= duration('10m') && duration(self) <= duration('8784h'))",message="not a valid interval: write hours, minutes and seconds from 10m to 8784h, such as 6h or 1h30m"
+	// +optional
+	Interval string `json:"interval,omitempty"`
+
+	// Keep is how many snapshots are kept, from 1 to 1000. Defaults to 24.
+	// +kubebuilder:validation:XValidation:rule="self >= 1 && self <= 1000",message="must be 1 to 1000: write how many snapshots are kept, or omit it for 24"
+	// +optional
+	Keep *int32 `json:"keep,omitempty"`
 }
 
 // JindoFuseSpec configures the FUSE servers.

@@ -153,6 +153,7 @@ var withEffect = map[string][]string{
 	JindoRuntimeKind: {
 		"spec.replicas", "spec.secret",
 		"spec.master.replicas", "spec.master.resources", "spec.master.env", "spec.master.disabled", "spec.master.storageClassName",
+		"spec.master.snapshots.mount", "spec.master.snapshots.prefix", "spec.master.snapshots.interval", "spec.master.snapshots.keep",
 		"spec.worker.env", "spec.worker.disabled",
 		"spec.fuse.env", "spec.fuse.args", "spec.fuse.disabled",
 		"spec.tieredstore.levels[].mediumtype", "spec.tieredstore.levels[].path", "spec.tieredstore.levels[].quota",

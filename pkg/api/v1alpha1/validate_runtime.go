@@ -10,6 +10,8 @@ import (
 func (f *findings) runtime(spec *JindoRuntimeSpec) {
 	path := field.NewPath("spec")
 	f.masterReplicas(path.Child("master"), &spec.Master)
+	f.snapshots(path.Child("master", "snapshots"), spec.Master.Snapshots)
+	f.snapshots(path.Child("worker", "snapshots"), spec.Worker.Snapshots)
 	f.workerReplicas(path, spec)
 	f.disabled(path, spec)
 	f.component(path.Child("master"), &spec.Master, spec)

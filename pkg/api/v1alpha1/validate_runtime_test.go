@@ -31,6 +31,39 @@ func TestReplicas(t *testing.T) {
 	})
 }
 
+func TestSnapshotSchedules(t *testing.T) {
+	with := func(fields string) string { return "master: {snapshots: {" + fields + "}}" }
+	const at = "spec.master.snapshots."
+	invalid := func(field, value, reason string) []string {
+		return []string{at + field + ": Invalid value: " + value + ": " + reason}
+	}
+	checkRules(t, JindoRuntimeKind, []rule{
+		{name: "only a mount", spec: with("mount: data")},
+		{name: "everything", spec: with("mount: data, prefix: a/b.c/D_e-f, interval: 1h30m, keep: 1")},
+		{name: "no mount", spec: with(`mount: ""`), want: invalid("mount", `""`, "not a valid name")},
+		{name: "a path", spec: with("mount: /data"), want: invalid("mount", `"/data"`, "not a valid name")},
+		{name: "parent prefix", spec: with(`mount: data, prefix: a/../b`), want: invalid("prefix", `"a/../b"`, "not a valid prefix")},
+		{name: "only dots", spec: with(`mount: data, prefix: ".."`), want: invalid("prefix", `".."`, "not a valid prefix")},
+		{name: "absolute prefix", spec: with(`mount: data, prefix: /a`), want: invalid("prefix", `"/a"`, "not a valid prefix")},
+		{name: "slash at the end", spec: with(`mount: data, prefix: a/`), want: invalid("prefix", `"a/"`, "not a valid prefix")},
+		{name: "empty element", spec: with(`mount: data, prefix: a//b`), want: invalid("prefix", `"a//b"`, "not a valid prefix")},
+		{name: "only a slash", spec: with(`mount: data, prefix: /`), want: invalid("prefix", `"/"`, "not a valid prefix")},
+		{name: "space", spec: with(`mount: data, prefix: "a b"`), want: invalid("prefix", `"a b"`, "not a valid prefix")},
+		{name: "control characters", spec: with(`mount: data, prefix: "a\n"`), want: invalid("prefix", `"a\n"`, "not a valid prefix")},
+		{name: "letters that look alike", spec: with(`mount: data, prefix: "bаckup"`), want: invalid("prefix", `"bаckup"`, "not a valid prefix")},
+		{name: "shortest interval", spec: with("mount: data, interval: 600s")},
+		{name: "longest interval", spec: with("mount: data, interval: 8784h")},
+		{name: "short interval", spec: with("mount: data, interval: 9m59s"), want: invalid("interval", `"9m59s"`, "not a valid interval")},
+		{name: "too long an interval", spec: with("mount: data, interval: 8784h1s"), want: invalid("interval", `"8784h1s"`, "not a valid interval")},
+		{name: "negative interval", spec: with("mount: data, interval: -1h"), want: invalid("interval", `"-1h"`, "not a valid interval")},
+		{name: "days", spec: with("mount: data, interval: 1d"), want: invalid("interval", `"1d"`, "not a valid interval")},
+		{name: "huge interval", spec: with("mount: data, interval: 999999999h"), want: invalid("interval", `"999999999h"`, "not a valid interval")},
+		{name: "1 kept", spec: with("mount: data, keep: 1000")},
+		{name: "none kept", spec: with("mount: data, keep: 0"), want: invalid("keep", "0", "must be 1 to 1000")},
+		{name: "too many kept", spec: with("mount: data, keep: 1001"), want: invalid("keep", "1001", "must be 1 to 1000")},
+	})
+}
+
 func TestDisabled(t *testing.T) {
 	checkRules(t, JindoRuntimeKind, []rule{
 		{name: "fuse only", spec: "{master: {disabled: true}, worker: {disabled: true}}"},

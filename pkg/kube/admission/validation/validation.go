@@ -106,6 +106,7 @@ func (c *check) dataset(ctx context.Context, old, dataset *v1alpha1.Dataset) {
 	c.warnings = append(c.warnings, warnings...)
 	c.refuse(errs, old)
 	c.datasetReferences(ctx, dataset)
+	c.snapshotMount(dataset, plan.Serving(dataset, runtimes))
 	if old == nil && len(runtimes) > 1 {
 		serving := plan.Serving(dataset, runtimes)
 		c.warn(field.NewPath("metadata", "name"), "JindoRuntimes %s claim this Dataset, and only %s, the oldest, will serve it: delete the others, or name other Datasets in their annotation %s",
@@ -190,6 +191,7 @@ func namesOf(runtimes []*v1alpha1.JindoRuntime) string {
 func (c *check) runtime(ctx context.Context, old, runtime *v1alpha1.JindoRuntime) {
 	c.claimedOnce(ctx, old, runtime)
 	c.claimedDataset(ctx, old, runtime)
+	c.snapshots(ctx, old, runtime)
 	if name := runtime.Spec.Secret; name != "" {
 		path := field.NewPath("spec", "secret")
 		secrets := c.secrets()
