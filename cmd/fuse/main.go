@@ -132,7 +132,7 @@ func run(ctx context.Context, o options) error {
 	group, running := errgroup.WithContext(ctx)
 	group.Go(func() error { return health.Serve(running, o.healthListen) })
 	group.Go(func() error { return o.profiling.Serve(running) })
-	group.Go(func() error { s.masters.Follow(running, o.roster); return nil })
+	group.Go(func() error { s.masters.Follow(running, o.roster, nil); return nil })
 	group.Go(func() error {
 		health.AddCheck("mount", s.mount.ready)
 		health.SetViewCheck(s.mount.viewReached)

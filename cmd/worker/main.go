@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -123,10 +124,12 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return errors.Join(err, names.Close())
 	}
+	var schedule atomic.Pointer[topology.SnapshotSchedule]
+	schedule.Store(members.Snapshots)
 	worker, err := server.New(server.Config{
 		Name: o.name, Host: self.Host, Port: self.Port, ClusterID: members.ClusterID, Listen: o.listen, Identity: identity,
 		Connections: limits, LocalConnections: local, Addresses: addresses, DataDir: o.dataDir, SocketDir: o.socketDir, SocketGroup: o.socketGroup, Masters: server.MastersOf(masters), Directory: names,
-		OpenStore: server.StoresWith(o.credentialsDir, o.directories...), CredentialsRevision: server.RevisionOf(o.credentialsDir), Blocks: blocks, Logger: logger, Registry: health.Registry,
+		OpenStore: server.StoresWith(o.credentialsDir, o.directories...), CredentialsRevision: server.RevisionOf(o.credentialsDir), Blocks: blocks, Snapshots: schedule.Load, Logger: logger, Registry: health.Registry,
 	})
 	if err == nil {
 		health.AddCheck("worker", worker.Ready)
@@ -135,7 +138,10 @@ func run(ctx context.Context, o options) error {
 		group.Go(func() error { return o.profiling.Serve(running) })
 		group.Go(func() error { return worker.Run(running) })
 		group.Go(func() error { addresses.Run(running); return nil })
-		group.Go(func() error { masters.Follow(running, o.roster); return nil })
+		group.Go(func() error {
+			masters.Follow(running, o.roster, func(next topology.Topology) { schedule.Store(next.Snapshots) })
+			return nil
+		})
 		err = group.Wait()
 	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)

@@ -12,6 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/mtls"
 	"github.com/jindo-io/jindo/pkg/netlimit"
 	"github.com/jindo-io/jindo/pkg/rpc/commonv1"
+	"github.com/jindo-io/jindo/pkg/topology"
 	"github.com/jindo-io/jindo/pkg/ufs"
 )
 
@@ -88,6 +89,9 @@ type Config struct {
 	// read; nil if they have none. It is called with every heartbeat.
 	CredentialsRevision func() uint64
 	Blocks              *blockstore.Store
+	// Snapshots returns the schedule of snapshots of the worker's topology, which may
+	// change; nil for none.
+	Snapshots func() *topology.SnapshotSchedule
 
 	// Heartbeat is the interval of heartbeats: 2 s.
 	Heartbeat time.Duration

@@ -29,8 +29,12 @@ func Rights() mtls.Rights {
 		workerv1.Cache_GetTotals_FullMethodName:  readers,
 		workerv1.Cache_Status_FullMethodName:     {mtls.Admin, mtls.Master, mtls.Worker},
 		workerv1.Cache_Drain_FullMethodName:      {mtls.Admin},
-		healthv1.Health_Check_FullMethodName:     readers,
-		healthv1.Health_Watch_FullMethodName:     readers,
+
+		workerv1.Snapshots_LatestSnapshot_FullMethodName: {mtls.Master},
+		workerv1.Snapshots_StoreSnapshot_FullMethodName:  {mtls.Master},
+
+		healthv1.Health_Check_FullMethodName: readers,
+		healthv1.Health_Watch_FullMethodName: readers,
 		// Reflection returns only what the repository contains.
 		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo":      {mtls.Admin},
 		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": {mtls.Admin},

@@ -170,6 +170,7 @@ func (w *Worker) serve() {
 	w.grpc = grpc.NewServer(append(Rights().Interceptors(), grpc.MaxRecvMsgSize(maxRequest))...)
 	workerv1.RegisterDirectoryServer(w.grpc, &names{worker: w})
 	workerv1.RegisterCacheServer(w.grpc, &cache{worker: w})
+	workerv1.RegisterSnapshotsServer(w.grpc, newSnapshots(w))
 	healthv1.RegisterHealthServer(w.grpc, health.NewServer())
 	reflection.Register(w.grpc)
 	w.http = &http.Server{
@@ -190,7 +191,11 @@ func (w *Worker) route(rw http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.ProtoMajor == 2 && strings.HasPrefix(r.Header.Get("Content-Type"), "application/grpc"):
 		// A call counts for its caller only once its request has arrived.
-		_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(w.config.WriteTimeout))
+		timeout := w.config.WriteTimeout
+		if r.URL.Path == workerv1.Snapshots_StoreSnapshot_FullMethodName {
+			timeout = snapshotTimeout
+		}
+		_ = http.NewResponseController(rw).SetReadDeadline(time.Now().Add(timeout))
 		w.grpc.ServeHTTP(rw, r)
 	case strings.HasPrefix(r.URL.EscapedPath(), wire.ObjectsPath):
 		if f := authorize(r); f != nil {

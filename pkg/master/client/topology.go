@@ -102,12 +102,15 @@ func (c *Client) SetTopology(next topology.Topology) error {
 }
 
 // Follow makes the client call the masters that a topology file lists, as the file
-// changes, until ctx is done.
-func (c *Client) Follow(ctx context.Context, path string) {
+// changes, until ctx is done. It calls changed, unless nil, with each topology.
+func (c *Client) Follow(ctx context.Context, path string, changed func(topology.Topology)) {
 	failed := func(err error) { c.config.Logger.Warn("the masters stay as they are", "error", err) }
 	topology.Watch(ctx, path, c.config.Topology, topology.WatchInterval, func(next topology.Topology) {
 		if err := c.SetTopology(next); err != nil {
 			failed(err)
+		}
+		if changed != nil {
+			changed(next)
 		}
 	}, failed)
 }

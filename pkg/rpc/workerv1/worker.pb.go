@@ -79,6 +79,344 @@ func (EntryKind) EnumDescriptor() ([]byte, []int) {
 	return file_workerv1_worker_proto_rawDescGZIP(), []int{0}
 }
 
+// SnapshotTarget is where a master requires snapshots to be. It must be what the worker's
+// topology has.
+type SnapshotTarget struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// mount is the name of the mount.
+	Mount         string `protobuf:"bytes,2,opt,name=mount,proto3" json:"mount,omitempty"`
+	Prefix        string `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotTarget) Reset() {
+	*x = SnapshotTarget{}
+	mi := &file_workerv1_worker_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotTarget) ProtoMessage() {}
+
+func (x *SnapshotTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotTarget.ProtoReflect.Descriptor instead.
+func (*SnapshotTarget) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *SnapshotTarget) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *SnapshotTarget) GetMount() string {
+	if x != nil {
+		return x.Mount
+	}
+	return ""
+}
+
+func (x *SnapshotTarget) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+type LatestSnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Target        *SnapshotTarget        `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LatestSnapshotRequest) Reset() {
+	*x = LatestSnapshotRequest{}
+	mi := &file_workerv1_worker_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LatestSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LatestSnapshotRequest) ProtoMessage() {}
+
+func (x *LatestSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LatestSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*LatestSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LatestSnapshotRequest) GetTarget() *SnapshotTarget {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+type StoredSnapshot struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// key is that of the object, below the prefix of the mount.
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Index uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Time  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// size is in bytes.
+	Size          int64 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoredSnapshot) Reset() {
+	*x = StoredSnapshot{}
+	mi := &file_workerv1_worker_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoredSnapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoredSnapshot) ProtoMessage() {}
+
+func (x *StoredSnapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoredSnapshot.ProtoReflect.Descriptor instead.
+func (*StoredSnapshot) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StoredSnapshot) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *StoredSnapshot) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *StoredSnapshot) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *StoredSnapshot) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type LatestSnapshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// latest is absent if there is none.
+	Latest        *StoredSnapshot `protobuf:"bytes,1,opt,name=latest,proto3" json:"latest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LatestSnapshotResponse) Reset() {
+	*x = LatestSnapshotResponse{}
+	mi := &file_workerv1_worker_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LatestSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LatestSnapshotResponse) ProtoMessage() {}
+
+func (x *LatestSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LatestSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*LatestSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LatestSnapshotResponse) GetLatest() *StoredSnapshot {
+	if x != nil {
+		return x.Latest
+	}
+	return nil
+}
+
+type StoreSnapshotRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// target is set in the first message only.
+	Target *SnapshotTarget `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// data is the next part of the file.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreSnapshotRequest) Reset() {
+	*x = StoreSnapshotRequest{}
+	mi := &file_workerv1_worker_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreSnapshotRequest) ProtoMessage() {}
+
+func (x *StoreSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*StoreSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *StoreSnapshotRequest) GetTarget() *SnapshotTarget {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *StoreSnapshotRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type StoreSnapshotResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Stored *StoredSnapshot        `protobuf:"bytes,1,opt,name=stored,proto3" json:"stored,omitempty"`
+	// deleted is the number of older objects that were deleted.
+	Deleted uint32 `protobuf:"varint,2,opt,name=deleted,proto3" json:"deleted,omitempty"`
+	// retention is why older objects could not be deleted; empty if they were.
+	Retention     string `protobuf:"bytes,3,opt,name=retention,proto3" json:"retention,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StoreSnapshotResponse) Reset() {
+	*x = StoreSnapshotResponse{}
+	mi := &file_workerv1_worker_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StoreSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StoreSnapshotResponse) ProtoMessage() {}
+
+func (x *StoreSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_workerv1_worker_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StoreSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*StoreSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *StoreSnapshotResponse) GetStored() *StoredSnapshot {
+	if x != nil {
+		return x.Stored
+	}
+	return nil
+}
+
+func (x *StoreSnapshotResponse) GetDeleted() uint32 {
+	if x != nil {
+		return x.Deleted
+	}
+	return 0
+}
+
+func (x *StoreSnapshotResponse) GetRetention() string {
+	if x != nil {
+		return x.Retention
+	}
+	return ""
+}
+
 // Epochs is part of every response about a mount, so that clients detect that
 // their ring or their cached names are stale.
 type Epochs struct {
@@ -91,7 +429,7 @@ type Epochs struct {
 
 func (x *Epochs) Reset() {
 	*x = Epochs{}
-	mi := &file_workerv1_worker_proto_msgTypes[0]
+	mi := &file_workerv1_worker_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -103,7 +441,7 @@ func (x *Epochs) String() string {
 func (*Epochs) ProtoMessage() {}
 
 func (x *Epochs) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[0]
+	mi := &file_workerv1_worker_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -116,7 +454,7 @@ func (x *Epochs) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Epochs.ProtoReflect.Descriptor instead.
 func (*Epochs) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{0}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Epochs) GetRing() uint64 {
@@ -150,7 +488,7 @@ type Entry struct {
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_workerv1_worker_proto_msgTypes[1]
+	mi := &file_workerv1_worker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -162,7 +500,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[1]
+	mi := &file_workerv1_worker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -175,7 +513,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{1}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Entry) GetName() []byte {
@@ -237,7 +575,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[2]
+	mi := &file_workerv1_worker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -249,7 +587,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[2]
+	mi := &file_workerv1_worker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -262,7 +600,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{2}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LookupRequest) GetMountId() string {
@@ -313,7 +651,7 @@ type LookupResponse struct {
 
 func (x *LookupResponse) Reset() {
 	*x = LookupResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[3]
+	mi := &file_workerv1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -325,7 +663,7 @@ func (x *LookupResponse) String() string {
 func (*LookupResponse) ProtoMessage() {}
 
 func (x *LookupResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[3]
+	mi := &file_workerv1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -338,7 +676,7 @@ func (x *LookupResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupResponse.ProtoReflect.Descriptor instead.
 func (*LookupResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{3}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LookupResponse) GetFound() bool {
@@ -387,7 +725,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[4]
+	mi := &file_workerv1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -399,7 +737,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[4]
+	mi := &file_workerv1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -412,7 +750,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{4}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListRequest) GetMountId() string {
@@ -474,7 +812,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[5]
+	mi := &file_workerv1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +824,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[5]
+	mi := &file_workerv1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +837,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{5}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListResponse) GetEntries() []*Entry {
@@ -548,7 +886,7 @@ type ForgetRequest struct {
 
 func (x *ForgetRequest) Reset() {
 	*x = ForgetRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[6]
+	mi := &file_workerv1_worker_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -560,7 +898,7 @@ func (x *ForgetRequest) String() string {
 func (*ForgetRequest) ProtoMessage() {}
 
 func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[6]
+	mi := &file_workerv1_worker_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -573,7 +911,7 @@ func (x *ForgetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetRequest.ProtoReflect.Descriptor instead.
 func (*ForgetRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{6}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ForgetRequest) GetMountId() string {
@@ -605,7 +943,7 @@ type ForgetResponse struct {
 
 func (x *ForgetResponse) Reset() {
 	*x = ForgetResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[7]
+	mi := &file_workerv1_worker_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +955,7 @@ func (x *ForgetResponse) String() string {
 func (*ForgetResponse) ProtoMessage() {}
 
 func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[7]
+	mi := &file_workerv1_worker_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +968,7 @@ func (x *ForgetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForgetResponse.ProtoReflect.Descriptor instead.
 func (*ForgetResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{7}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{13}
 }
 
 type GetViewRequest struct {
@@ -641,7 +979,7 @@ type GetViewRequest struct {
 
 func (x *GetViewRequest) Reset() {
 	*x = GetViewRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[8]
+	mi := &file_workerv1_worker_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +991,7 @@ func (x *GetViewRequest) String() string {
 func (*GetViewRequest) ProtoMessage() {}
 
 func (x *GetViewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[8]
+	mi := &file_workerv1_worker_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +1004,7 @@ func (x *GetViewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetViewRequest.ProtoReflect.Descriptor instead.
 func (*GetViewRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{8}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{14}
 }
 
 type GetViewResponse struct {
@@ -678,7 +1016,7 @@ type GetViewResponse struct {
 
 func (x *GetViewResponse) Reset() {
 	*x = GetViewResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[9]
+	mi := &file_workerv1_worker_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +1028,7 @@ func (x *GetViewResponse) String() string {
 func (*GetViewResponse) ProtoMessage() {}
 
 func (x *GetViewResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[9]
+	mi := &file_workerv1_worker_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +1041,7 @@ func (x *GetViewResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetViewResponse.ProtoReflect.Descriptor instead.
 func (*GetViewResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{9}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetViewResponse) GetView() *commonv1.ClusterView {
@@ -723,7 +1061,7 @@ type GetEpochsRequest struct {
 
 func (x *GetEpochsRequest) Reset() {
 	*x = GetEpochsRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[10]
+	mi := &file_workerv1_worker_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -735,7 +1073,7 @@ func (x *GetEpochsRequest) String() string {
 func (*GetEpochsRequest) ProtoMessage() {}
 
 func (x *GetEpochsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[10]
+	mi := &file_workerv1_worker_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -748,7 +1086,7 @@ func (x *GetEpochsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEpochsRequest.ProtoReflect.Descriptor instead.
 func (*GetEpochsRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{10}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetEpochsRequest) GetMount() *MountState {
@@ -775,7 +1113,7 @@ type MountState struct {
 
 func (x *MountState) Reset() {
 	*x = MountState{}
-	mi := &file_workerv1_worker_proto_msgTypes[11]
+	mi := &file_workerv1_worker_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +1125,7 @@ func (x *MountState) String() string {
 func (*MountState) ProtoMessage() {}
 
 func (x *MountState) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[11]
+	mi := &file_workerv1_worker_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +1138,7 @@ func (x *MountState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MountState.ProtoReflect.Descriptor instead.
 func (*MountState) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{11}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *MountState) GetId() string {
@@ -836,7 +1174,7 @@ type GetEpochsResponse struct {
 
 func (x *GetEpochsResponse) Reset() {
 	*x = GetEpochsResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[12]
+	mi := &file_workerv1_worker_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -848,7 +1186,7 @@ func (x *GetEpochsResponse) String() string {
 func (*GetEpochsResponse) ProtoMessage() {}
 
 func (x *GetEpochsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[12]
+	mi := &file_workerv1_worker_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -861,7 +1199,7 @@ func (x *GetEpochsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetEpochsResponse.ProtoReflect.Descriptor instead.
 func (*GetEpochsResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{12}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetEpochsResponse) GetViewIndex() uint64 {
@@ -893,7 +1231,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[13]
+	mi := &file_workerv1_worker_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1243,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[13]
+	mi := &file_workerv1_worker_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1256,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{13}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{19}
 }
 
 type StatusResponse struct {
@@ -934,7 +1272,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[14]
+	mi := &file_workerv1_worker_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1284,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[14]
+	mi := &file_workerv1_worker_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1297,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{14}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StatusResponse) GetReport() *commonv1.WorkerReport {
@@ -987,7 +1325,7 @@ type ReportedMount struct {
 
 func (x *ReportedMount) Reset() {
 	*x = ReportedMount{}
-	mi := &file_workerv1_worker_proto_msgTypes[15]
+	mi := &file_workerv1_worker_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -999,7 +1337,7 @@ func (x *ReportedMount) String() string {
 func (*ReportedMount) ProtoMessage() {}
 
 func (x *ReportedMount) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[15]
+	mi := &file_workerv1_worker_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1012,7 +1350,7 @@ func (x *ReportedMount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReportedMount.ProtoReflect.Descriptor instead.
 func (*ReportedMount) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{15}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReportedMount) GetState() *MountState {
@@ -1039,7 +1377,7 @@ type DrainRequest struct {
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[16]
+	mi := &file_workerv1_worker_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1389,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[16]
+	mi := &file_workerv1_worker_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1402,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{16}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DrainRequest) GetTimeout() *durationpb.Duration {
@@ -1082,7 +1420,7 @@ type DrainResponse struct {
 
 func (x *DrainResponse) Reset() {
 	*x = DrainResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[17]
+	mi := &file_workerv1_worker_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1094,7 +1432,7 @@ func (x *DrainResponse) String() string {
 func (*DrainResponse) ProtoMessage() {}
 
 func (x *DrainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[17]
+	mi := &file_workerv1_worker_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1107,7 +1445,7 @@ func (x *DrainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
 func (*DrainResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{17}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{23}
 }
 
 type GetTotalsRequest struct {
@@ -1119,7 +1457,7 @@ type GetTotalsRequest struct {
 
 func (x *GetTotalsRequest) Reset() {
 	*x = GetTotalsRequest{}
-	mi := &file_workerv1_worker_proto_msgTypes[18]
+	mi := &file_workerv1_worker_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1469,7 @@ func (x *GetTotalsRequest) String() string {
 func (*GetTotalsRequest) ProtoMessage() {}
 
 func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[18]
+	mi := &file_workerv1_worker_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1482,7 @@ func (x *GetTotalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsRequest.ProtoReflect.Descriptor instead.
 func (*GetTotalsRequest) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{18}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GetTotalsRequest) GetMountId() string {
@@ -1164,7 +1502,7 @@ type GetTotalsResponse struct {
 
 func (x *GetTotalsResponse) Reset() {
 	*x = GetTotalsResponse{}
-	mi := &file_workerv1_worker_proto_msgTypes[19]
+	mi := &file_workerv1_worker_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1514,7 @@ func (x *GetTotalsResponse) String() string {
 func (*GetTotalsResponse) ProtoMessage() {}
 
 func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_workerv1_worker_proto_msgTypes[19]
+	mi := &file_workerv1_worker_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1527,7 @@ func (x *GetTotalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTotalsResponse.ProtoReflect.Descriptor instead.
 func (*GetTotalsResponse) Descriptor() ([]byte, []int) {
-	return file_workerv1_worker_proto_rawDescGZIP(), []int{19}
+	return file_workerv1_worker_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetTotalsResponse) GetTotals() *commonv1.Totals {
@@ -1210,7 +1548,28 @@ var File_workerv1_worker_proto protoreflect.FileDescriptor
 
 const file_workerv1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x15workerv1/worker.proto\x12\x0fjindo.worker.v1\x1a\x15commonv1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n" +
+	"\x15workerv1/worker.proto\x12\x0fjindo.worker.v1\x1a\x15commonv1/common.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"]\n" +
+	"\x0eSnapshotTarget\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x14\n" +
+	"\x05mount\x18\x02 \x01(\tR\x05mount\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\tR\x06prefix\"P\n" +
+	"\x15LatestSnapshotRequest\x127\n" +
+	"\x06target\x18\x01 \x01(\v2\x1f.jindo.worker.v1.SnapshotTargetR\x06target\"|\n" +
+	"\x0eStoredSnapshot\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12.\n" +
+	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"Q\n" +
+	"\x16LatestSnapshotResponse\x127\n" +
+	"\x06latest\x18\x01 \x01(\v2\x1f.jindo.worker.v1.StoredSnapshotR\x06latest\"c\n" +
+	"\x14StoreSnapshotRequest\x127\n" +
+	"\x06target\x18\x01 \x01(\v2\x1f.jindo.worker.v1.SnapshotTargetR\x06target\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"\x88\x01\n" +
+	"\x15StoreSnapshotResponse\x127\n" +
+	"\x06stored\x18\x01 \x01(\v2\x1f.jindo.worker.v1.StoredSnapshotR\x06stored\x12\x18\n" +
+	"\adeleted\x18\x02 \x01(\rR\adeleted\x12\x1c\n" +
+	"\tretention\x18\x03 \x01(\tR\tretention\"2\n" +
 	"\x06Epochs\x12\x12\n" +
 	"\x04ring\x18\x01 \x01(\x04R\x04ring\x12\x14\n" +
 	"\x05mount\x18\x02 \x01(\x04R\x05mount\"\xbd\x01\n" +
@@ -1300,7 +1659,10 @@ const file_workerv1_worker_proto_rawDesc = "" +
 	"\tGetEpochs\x12!.jindo.worker.v1.GetEpochsRequest\x1a\".jindo.worker.v1.GetEpochsResponse\x12I\n" +
 	"\x06Status\x12\x1e.jindo.worker.v1.StatusRequest\x1a\x1f.jindo.worker.v1.StatusResponse\x12R\n" +
 	"\tGetTotals\x12!.jindo.worker.v1.GetTotalsRequest\x1a\".jindo.worker.v1.GetTotalsResponse\x12F\n" +
-	"\x05Drain\x12\x1d.jindo.worker.v1.DrainRequest\x1a\x1e.jindo.worker.v1.DrainResponseB5Z3github.com/jindo-io/jindo/pkg/rpc/workerv1;workerv1b\x06proto3"
+	"\x05Drain\x12\x1d.jindo.worker.v1.DrainRequest\x1a\x1e.jindo.worker.v1.DrainResponse2\xd0\x01\n" +
+	"\tSnapshots\x12a\n" +
+	"\x0eLatestSnapshot\x12&.jindo.worker.v1.LatestSnapshotRequest\x1a'.jindo.worker.v1.LatestSnapshotResponse\x12`\n" +
+	"\rStoreSnapshot\x12%.jindo.worker.v1.StoreSnapshotRequest\x1a&.jindo.worker.v1.StoreSnapshotResponse(\x01B5Z3github.com/jindo-io/jindo/pkg/rpc/workerv1;workerv1b\x06proto3"
 
 var (
 	file_workerv1_worker_proto_rawDescOnce sync.Once
@@ -1315,76 +1677,91 @@ func file_workerv1_worker_proto_rawDescGZIP() []byte {
 }
 
 var file_workerv1_worker_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_workerv1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_workerv1_worker_proto_goTypes = []any{
-	(EntryKind)(0),                // 0: jindo.worker.v1.EntryKind
-	(*Epochs)(nil),                // 1: jindo.worker.v1.Epochs
-	(*Entry)(nil),                 // 2: jindo.worker.v1.Entry
-	(*LookupRequest)(nil),         // 3: jindo.worker.v1.LookupRequest
-	(*LookupResponse)(nil),        // 4: jindo.worker.v1.LookupResponse
-	(*ListRequest)(nil),           // 5: jindo.worker.v1.ListRequest
-	(*ListResponse)(nil),          // 6: jindo.worker.v1.ListResponse
-	(*ForgetRequest)(nil),         // 7: jindo.worker.v1.ForgetRequest
-	(*ForgetResponse)(nil),        // 8: jindo.worker.v1.ForgetResponse
-	(*GetViewRequest)(nil),        // 9: jindo.worker.v1.GetViewRequest
-	(*GetViewResponse)(nil),       // 10: jindo.worker.v1.GetViewResponse
-	(*GetEpochsRequest)(nil),      // 11: jindo.worker.v1.GetEpochsRequest
-	(*MountState)(nil),            // 12: jindo.worker.v1.MountState
-	(*GetEpochsResponse)(nil),     // 13: jindo.worker.v1.GetEpochsResponse
-	(*StatusRequest)(nil),         // 14: jindo.worker.v1.StatusRequest
-	(*StatusResponse)(nil),        // 15: jindo.worker.v1.StatusResponse
-	(*ReportedMount)(nil),         // 16: jindo.worker.v1.ReportedMount
-	(*DrainRequest)(nil),          // 17: jindo.worker.v1.DrainRequest
-	(*DrainResponse)(nil),         // 18: jindo.worker.v1.DrainResponse
-	(*GetTotalsRequest)(nil),      // 19: jindo.worker.v1.GetTotalsRequest
-	(*GetTotalsResponse)(nil),     // 20: jindo.worker.v1.GetTotalsResponse
-	nil,                           // 21: jindo.worker.v1.GetEpochsResponse.MountsEntry
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
-	(*commonv1.ClusterView)(nil),  // 24: jindo.common.v1.ClusterView
-	(*commonv1.WorkerReport)(nil), // 25: jindo.common.v1.WorkerReport
-	(*commonv1.Totals)(nil),       // 26: jindo.common.v1.Totals
+	(EntryKind)(0),                 // 0: jindo.worker.v1.EntryKind
+	(*SnapshotTarget)(nil),         // 1: jindo.worker.v1.SnapshotTarget
+	(*LatestSnapshotRequest)(nil),  // 2: jindo.worker.v1.LatestSnapshotRequest
+	(*StoredSnapshot)(nil),         // 3: jindo.worker.v1.StoredSnapshot
+	(*LatestSnapshotResponse)(nil), // 4: jindo.worker.v1.LatestSnapshotResponse
+	(*StoreSnapshotRequest)(nil),   // 5: jindo.worker.v1.StoreSnapshotRequest
+	(*StoreSnapshotResponse)(nil),  // 6: jindo.worker.v1.StoreSnapshotResponse
+	(*Epochs)(nil),                 // 7: jindo.worker.v1.Epochs
+	(*Entry)(nil),                  // 8: jindo.worker.v1.Entry
+	(*LookupRequest)(nil),          // 9: jindo.worker.v1.LookupRequest
+	(*LookupResponse)(nil),         // 10: jindo.worker.v1.LookupResponse
+	(*ListRequest)(nil),            // 11: jindo.worker.v1.ListRequest
+	(*ListResponse)(nil),           // 12: jindo.worker.v1.ListResponse
+	(*ForgetRequest)(nil),          // 13: jindo.worker.v1.ForgetRequest
+	(*ForgetResponse)(nil),         // 14: jindo.worker.v1.ForgetResponse
+	(*GetViewRequest)(nil),         // 15: jindo.worker.v1.GetViewRequest
+	(*GetViewResponse)(nil),        // 16: jindo.worker.v1.GetViewResponse
+	(*GetEpochsRequest)(nil),       // 17: jindo.worker.v1.GetEpochsRequest
+	(*MountState)(nil),             // 18: jindo.worker.v1.MountState
+	(*GetEpochsResponse)(nil),      // 19: jindo.worker.v1.GetEpochsResponse
+	(*StatusRequest)(nil),          // 20: jindo.worker.v1.StatusRequest
+	(*StatusResponse)(nil),         // 21: jindo.worker.v1.StatusResponse
+	(*ReportedMount)(nil),          // 22: jindo.worker.v1.ReportedMount
+	(*DrainRequest)(nil),           // 23: jindo.worker.v1.DrainRequest
+	(*DrainResponse)(nil),          // 24: jindo.worker.v1.DrainResponse
+	(*GetTotalsRequest)(nil),       // 25: jindo.worker.v1.GetTotalsRequest
+	(*GetTotalsResponse)(nil),      // 26: jindo.worker.v1.GetTotalsResponse
+	nil,                            // 27: jindo.worker.v1.GetEpochsResponse.MountsEntry
+	(*timestamppb.Timestamp)(nil),  // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 29: google.protobuf.Duration
+	(*commonv1.ClusterView)(nil),   // 30: jindo.common.v1.ClusterView
+	(*commonv1.WorkerReport)(nil),  // 31: jindo.common.v1.WorkerReport
+	(*commonv1.Totals)(nil),        // 32: jindo.common.v1.Totals
 }
 var file_workerv1_worker_proto_depIdxs = []int32{
-	0,  // 0: jindo.worker.v1.Entry.kind:type_name -> jindo.worker.v1.EntryKind
-	22, // 1: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
-	2,  // 2: jindo.worker.v1.LookupResponse.entry:type_name -> jindo.worker.v1.Entry
-	1,  // 3: jindo.worker.v1.LookupResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	23, // 4: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
-	2,  // 5: jindo.worker.v1.ListResponse.entries:type_name -> jindo.worker.v1.Entry
-	1,  // 6: jindo.worker.v1.ListResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	23, // 7: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
-	24, // 8: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
-	12, // 9: jindo.worker.v1.GetEpochsRequest.mount:type_name -> jindo.worker.v1.MountState
-	21, // 10: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
-	25, // 11: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
-	16, // 12: jindo.worker.v1.StatusResponse.mounts:type_name -> jindo.worker.v1.ReportedMount
-	12, // 13: jindo.worker.v1.ReportedMount.state:type_name -> jindo.worker.v1.MountState
-	23, // 14: jindo.worker.v1.ReportedMount.age:type_name -> google.protobuf.Duration
-	23, // 15: jindo.worker.v1.DrainRequest.timeout:type_name -> google.protobuf.Duration
-	26, // 16: jindo.worker.v1.GetTotalsResponse.totals:type_name -> jindo.common.v1.Totals
-	1,  // 17: jindo.worker.v1.GetTotalsResponse.epochs:type_name -> jindo.worker.v1.Epochs
-	3,  // 18: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
-	5,  // 19: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
-	7,  // 20: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
-	9,  // 21: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
-	11, // 22: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
-	14, // 23: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
-	19, // 24: jindo.worker.v1.Cache.GetTotals:input_type -> jindo.worker.v1.GetTotalsRequest
-	17, // 25: jindo.worker.v1.Cache.Drain:input_type -> jindo.worker.v1.DrainRequest
-	4,  // 26: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
-	6,  // 27: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
-	8,  // 28: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
-	10, // 29: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
-	13, // 30: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
-	15, // 31: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
-	20, // 32: jindo.worker.v1.Cache.GetTotals:output_type -> jindo.worker.v1.GetTotalsResponse
-	18, // 33: jindo.worker.v1.Cache.Drain:output_type -> jindo.worker.v1.DrainResponse
-	26, // [26:34] is the sub-list for method output_type
-	18, // [18:26] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	1,  // 0: jindo.worker.v1.LatestSnapshotRequest.target:type_name -> jindo.worker.v1.SnapshotTarget
+	28, // 1: jindo.worker.v1.StoredSnapshot.time:type_name -> google.protobuf.Timestamp
+	3,  // 2: jindo.worker.v1.LatestSnapshotResponse.latest:type_name -> jindo.worker.v1.StoredSnapshot
+	1,  // 3: jindo.worker.v1.StoreSnapshotRequest.target:type_name -> jindo.worker.v1.SnapshotTarget
+	3,  // 4: jindo.worker.v1.StoreSnapshotResponse.stored:type_name -> jindo.worker.v1.StoredSnapshot
+	0,  // 5: jindo.worker.v1.Entry.kind:type_name -> jindo.worker.v1.EntryKind
+	28, // 6: jindo.worker.v1.Entry.modified:type_name -> google.protobuf.Timestamp
+	8,  // 7: jindo.worker.v1.LookupResponse.entry:type_name -> jindo.worker.v1.Entry
+	7,  // 8: jindo.worker.v1.LookupResponse.epochs:type_name -> jindo.worker.v1.Epochs
+	29, // 9: jindo.worker.v1.LookupResponse.age:type_name -> google.protobuf.Duration
+	8,  // 10: jindo.worker.v1.ListResponse.entries:type_name -> jindo.worker.v1.Entry
+	7,  // 11: jindo.worker.v1.ListResponse.epochs:type_name -> jindo.worker.v1.Epochs
+	29, // 12: jindo.worker.v1.ListResponse.age:type_name -> google.protobuf.Duration
+	30, // 13: jindo.worker.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	18, // 14: jindo.worker.v1.GetEpochsRequest.mount:type_name -> jindo.worker.v1.MountState
+	27, // 15: jindo.worker.v1.GetEpochsResponse.mounts:type_name -> jindo.worker.v1.GetEpochsResponse.MountsEntry
+	31, // 16: jindo.worker.v1.StatusResponse.report:type_name -> jindo.common.v1.WorkerReport
+	22, // 17: jindo.worker.v1.StatusResponse.mounts:type_name -> jindo.worker.v1.ReportedMount
+	18, // 18: jindo.worker.v1.ReportedMount.state:type_name -> jindo.worker.v1.MountState
+	29, // 19: jindo.worker.v1.ReportedMount.age:type_name -> google.protobuf.Duration
+	29, // 20: jindo.worker.v1.DrainRequest.timeout:type_name -> google.protobuf.Duration
+	32, // 21: jindo.worker.v1.GetTotalsResponse.totals:type_name -> jindo.common.v1.Totals
+	7,  // 22: jindo.worker.v1.GetTotalsResponse.epochs:type_name -> jindo.worker.v1.Epochs
+	9,  // 23: jindo.worker.v1.Directory.Lookup:input_type -> jindo.worker.v1.LookupRequest
+	11, // 24: jindo.worker.v1.Directory.List:input_type -> jindo.worker.v1.ListRequest
+	13, // 25: jindo.worker.v1.Directory.Forget:input_type -> jindo.worker.v1.ForgetRequest
+	15, // 26: jindo.worker.v1.Cache.GetView:input_type -> jindo.worker.v1.GetViewRequest
+	17, // 27: jindo.worker.v1.Cache.GetEpochs:input_type -> jindo.worker.v1.GetEpochsRequest
+	20, // 28: jindo.worker.v1.Cache.Status:input_type -> jindo.worker.v1.StatusRequest
+	25, // 29: jindo.worker.v1.Cache.GetTotals:input_type -> jindo.worker.v1.GetTotalsRequest
+	23, // 30: jindo.worker.v1.Cache.Drain:input_type -> jindo.worker.v1.DrainRequest
+	2,  // 31: jindo.worker.v1.Snapshots.LatestSnapshot:input_type -> jindo.worker.v1.LatestSnapshotRequest
+	5,  // 32: jindo.worker.v1.Snapshots.StoreSnapshot:input_type -> jindo.worker.v1.StoreSnapshotRequest
+	10, // 33: jindo.worker.v1.Directory.Lookup:output_type -> jindo.worker.v1.LookupResponse
+	12, // 34: jindo.worker.v1.Directory.List:output_type -> jindo.worker.v1.ListResponse
+	14, // 35: jindo.worker.v1.Directory.Forget:output_type -> jindo.worker.v1.ForgetResponse
+	16, // 36: jindo.worker.v1.Cache.GetView:output_type -> jindo.worker.v1.GetViewResponse
+	19, // 37: jindo.worker.v1.Cache.GetEpochs:output_type -> jindo.worker.v1.GetEpochsResponse
+	21, // 38: jindo.worker.v1.Cache.Status:output_type -> jindo.worker.v1.StatusResponse
+	26, // 39: jindo.worker.v1.Cache.GetTotals:output_type -> jindo.worker.v1.GetTotalsResponse
+	24, // 40: jindo.worker.v1.Cache.Drain:output_type -> jindo.worker.v1.DrainResponse
+	4,  // 41: jindo.worker.v1.Snapshots.LatestSnapshot:output_type -> jindo.worker.v1.LatestSnapshotResponse
+	6,  // 42: jindo.worker.v1.Snapshots.StoreSnapshot:output_type -> jindo.worker.v1.StoreSnapshotResponse
+	33, // [33:43] is the sub-list for method output_type
+	23, // [23:33] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_workerv1_worker_proto_init() }
@@ -1398,9 +1775,9 @@ func file_workerv1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_workerv1_worker_proto_rawDesc), len(file_workerv1_worker_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   27,
 			NumExtensions: 0,
-			NumServices:   2,
+			NumServices:   3,
 		},
 		GoTypes:           file_workerv1_worker_proto_goTypes,
 		DependencyIndexes: file_workerv1_worker_proto_depIdxs,

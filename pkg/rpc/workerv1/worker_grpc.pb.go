@@ -493,3 +493,151 @@ var Cache_ServiceDesc = grpc.ServiceDesc{
 	Streams:  []grpc.StreamDesc{},
 	Metadata: "workerv1/worker.proto",
 }
+
+const (
+	Snapshots_LatestSnapshot_FullMethodName = "/jindo.worker.v1.Snapshots/LatestSnapshot"
+	Snapshots_StoreSnapshot_FullMethodName  = "/jindo.worker.v1.Snapshots/StoreSnapshot"
+)
+
+// SnapshotsClient is the client API for Snapshots service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Snapshots saves the state of the masters in the store of a mount, for their leader: they
+// have no credentials. A worker serves it for the schedule of its own topology only.
+type SnapshotsClient interface {
+	// LatestSnapshot returns the newest object of the cluster.
+	LatestSnapshot(ctx context.Context, in *LatestSnapshotRequest, opts ...grpc.CallOption) (*LatestSnapshotResponse, error)
+	// StoreSnapshot verifies a file of package snapshot, stores it unless the object
+	// exists, and deletes the oldest objects of the cluster beyond the number that the
+	// schedule keeps. The first message has the target.
+	StoreSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[StoreSnapshotRequest, StoreSnapshotResponse], error)
+}
+
+type snapshotsClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewSnapshotsClient(cc grpc.ClientConnInterface) SnapshotsClient {
+	return &snapshotsClient{cc}
+}
+
+func (c *snapshotsClient) LatestSnapshot(ctx context.Context, in *LatestSnapshotRequest, opts ...grpc.CallOption) (*LatestSnapshotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LatestSnapshotResponse)
+	err := c.cc.Invoke(ctx, Snapshots_LatestSnapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *snapshotsClient) StoreSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[StoreSnapshotRequest, StoreSnapshotResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Snapshots_ServiceDesc.Streams[0], Snapshots_StoreSnapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StoreSnapshotRequest, StoreSnapshotResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Snapshots_StoreSnapshotClient = grpc.ClientStreamingClient[StoreSnapshotRequest, StoreSnapshotResponse]
+
+// SnapshotsServer is the server API for Snapshots service.
+// All implementations must embed UnimplementedSnapshotsServer
+// for forward compatibility.
+//
+// Snapshots saves the state of the masters in the store of a mount, for their leader: they
+// have no credentials. A worker serves it for the schedule of its own topology only.
+type SnapshotsServer interface {
+	// LatestSnapshot returns the newest object of the cluster.
+	LatestSnapshot(context.Context, *LatestSnapshotRequest) (*LatestSnapshotResponse, error)
+	// StoreSnapshot verifies a file of package snapshot, stores it unless the object
+	// exists, and deletes the oldest objects of the cluster beyond the number that the
+	// schedule keeps. The first message has the target.
+	StoreSnapshot(grpc.ClientStreamingServer[StoreSnapshotRequest, StoreSnapshotResponse]) error
+	mustEmbedUnimplementedSnapshotsServer()
+}
+
+// UnimplementedSnapshotsServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedSnapshotsServer struct{}
+
+func (UnimplementedSnapshotsServer) LatestSnapshot(context.Context, *LatestSnapshotRequest) (*LatestSnapshotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LatestSnapshot not implemented")
+}
+func (UnimplementedSnapshotsServer) StoreSnapshot(grpc.ClientStreamingServer[StoreSnapshotRequest, StoreSnapshotResponse]) error {
+	return status.Error(codes.Unimplemented, "method StoreSnapshot not implemented")
+}
+func (UnimplementedSnapshotsServer) mustEmbedUnimplementedSnapshotsServer() {}
+func (UnimplementedSnapshotsServer) testEmbeddedByValue()                   {}
+
+// UnsafeSnapshotsServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to SnapshotsServer will
+// result in compilation errors.
+type UnsafeSnapshotsServer interface {
+	mustEmbedUnimplementedSnapshotsServer()
+}
+
+func RegisterSnapshotsServer(s grpc.ServiceRegistrar, srv SnapshotsServer) {
+	// If the following call panics, it indicates UnimplementedSnapshotsServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Snapshots_ServiceDesc, srv)
+}
+
+func _Snapshots_LatestSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LatestSnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SnapshotsServer).LatestSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Snapshots_LatestSnapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SnapshotsServer).LatestSnapshot(ctx, req.(*LatestSnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Snapshots_StoreSnapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(SnapshotsServer).StoreSnapshot(&grpc.GenericServerStream[StoreSnapshotRequest, StoreSnapshotResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Snapshots_StoreSnapshotServer = grpc.ClientStreamingServer[StoreSnapshotRequest, StoreSnapshotResponse]
+
+// Snapshots_ServiceDesc is the grpc.ServiceDesc for Snapshots service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Snapshots_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "jindo.worker.v1.Snapshots",
+	HandlerType: (*SnapshotsServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "LatestSnapshot",
+			Handler:    _Snapshots_LatestSnapshot_Handler,
+		},
+	},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "StoreSnapshot",
+			Handler:       _Snapshots_StoreSnapshot_Handler,
+			ClientStreams: true,
+		},
+	},
+	Metadata: "workerv1/worker.proto",
+}
