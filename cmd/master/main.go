@@ -132,6 +132,7 @@ func runMember(ctx context.Context, o options, health *daemon.Health, raftLimits
 	serving := server.Config{
 		Name: o.name, Topology: members, Identity: identity, State: machine, Connections: rpcLimits, Addresses: addresses,
 		WorkerAbsence: o.absent, StripeSize: o.stripe, Logger: logger, Registry: health.Registry, Now: wallClock, Fatal: fatal,
+		Snapshots: func() *topology.SnapshotSchedule { return roster.newest().Snapshots },
 	}
 	opener := opener{config: consensus.Config{
 		Name: o.name, DataDir: o.dataDir, ClusterID: members.ClusterID, Formed: o.formed,

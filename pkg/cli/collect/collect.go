@@ -197,6 +197,7 @@ func master(m topology.Member, response masterResponse) report.Master {
 	out.Term, out.Leader, out.LeaderSince = s.GetTerm(), s.GetLeader(), moment(s.GetLeaderSince())
 	out.LastLogIndex, out.CommitIndex, out.AppliedIndex = s.GetLastLogIndex(), s.GetCommitIndex(), s.GetAppliedIndex()
 	out.SnapshotIndex, out.SnapshotTime = s.GetLastSnapshotIndex(), moment(s.GetLastSnapshotTime())
+	out.Scheduled = scheduled(s.GetSnapshots())
 	out.ConfigurationIndex = s.GetConfigurationIndex()
 	out.LogEntries, out.LogBytes = s.GetLogEntries(), s.GetLogBytes()
 	out.Started, out.Version = moment(s.GetStarted()), s.GetVersion()
@@ -247,6 +248,16 @@ func verification(v *masterv1.Verification) *report.Verification {
 		return nil
 	}
 	return &report.Verification{Time: *at, Result: result, First: v.GetFirst(), Last: v.GetLast(), Failed: v.GetFailed()}
+}
+
+func scheduled(s *masterv1.ScheduledSnapshots) *report.ScheduledSnapshots {
+	if s == nil {
+		return nil
+	}
+	return &report.ScheduledSnapshots{
+		Mount: s.GetMount(), Time: moment(s.GetTime()), Key: s.GetKey(), Index: s.GetIndex(), Bytes: s.GetSize(),
+		Failures: int(s.GetFailures()), Error: s.GetError(), Next: moment(s.GetNext()),
+	}
 }
 
 func moment(t *timestamppb.Timestamp) *metav1.Time {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/jindo-io/jindo/pkg/cli/clierror"
@@ -62,6 +63,38 @@ func TestReasonsOfMembers(t *testing.T) {
 	}
 	if want := "! " + r.Masters[1].Name + ": the disk of this master is full\n"; !strings.Contains(out.String(), want) {
 		t.Errorf("the screen lacks %q:\n%s", want, out.String())
+	}
+}
+
+// The leader reports the newest scheduled snapshot, and why the next one failed.
+func TestScheduledSnapshots(t *testing.T) {
+	for name, test := range map[string]struct {
+		of   report.ScheduledSnapshots
+		want string
+	}{
+		"none": {report.ScheduledSnapshots{Mount: "backup"}, "\nSaved    never in mount backup\n"},
+		"one": {
+			report.ScheduledSnapshots{Mount: "backup", Key: "a/c1-7.jindosnapshot", Index: 1234567, Bytes: 2048},
+			"\nSaved    12m ago: a/c1-7.jindosnapshot in mount backup, index 1,234,567, 2.0 KiB\n",
+		},
+		"failed": {
+			report.ScheduledSnapshots{Mount: "backup", Failures: 2, Error: "store a snapshot through w-0: permission denied"},
+			"! 2 failed attempts since the last scheduled snapshot: store a snapshot through w-0: permission denied\n",
+		},
+	} {
+		r := reporttest.Healthy()
+		if test.of.Key != "" {
+			at := metav1.NewTime(r.Collected.Add(-12 * time.Minute))
+			test.of.Time = &at
+		}
+		r.Leader().Scheduled = &test.of
+		var out bytes.Buffer
+		if err := Draw(&out, iostreams.Screen{Width: 200}, r, false); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), test.want) {
+			t.Errorf("%s: the screen lacks %q:\n%s", name, test.want, out.String())
+		}
 	}
 }
 

@@ -182,6 +182,7 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ev
 	}
 	fmt.Fprintf(out, "Digest   %s\n", v.Digest)
 	fmt.Fprintf(out, "Verify   %s\n", LastVerification(r))
+	scheduled(out, screen, r)
 	for _, text := range v.Disagreements {
 		fmt.Fprintf(out, "%s %s\n", screen.Mark(iostreams.Bad), text)
 	}
@@ -209,6 +210,23 @@ func foot(out *strings.Builder, screen iostreams.Screen, r *report.Runtime, v Ev
 	}
 	for _, reason := range reasons {
 		fmt.Fprintf(out, "%s %s unreachable: %s\n", screen.Mark(iostreams.Warn), strings.Join(silent[reason], ", "), reason)
+	}
+}
+
+// scheduled adds the newest scheduled snapshot, and why a later one failed.
+func scheduled(out *strings.Builder, screen iostreams.Screen, r *report.Runtime) {
+	l := r.Leader()
+	if l == nil || l.Scheduled == nil {
+		return
+	}
+	s := l.Scheduled
+	if s.Time == nil {
+		fmt.Fprintf(out, "Saved    never in mount %s\n", s.Mount)
+	} else {
+		fmt.Fprintf(out, "Saved    %s ago: %s in mount %s, index %s, %s\n", printer.Age(s.Time.Time, r.Collected.Time), s.Key, s.Mount, printer.Count(s.Index), printer.Bytes(max(s.Bytes, 0)))
+	}
+	if s.Error != "" {
+		fmt.Fprintf(out, "%s %s since the last scheduled snapshot: %s\n", screen.Mark(iostreams.Warn), printer.Plural(s.Failures, "failed attempt"), s.Error)
 	}
 }
 

@@ -192,6 +192,26 @@ type Event struct {
 	Resolved bool `json:"resolved,omitempty"`
 }
 
+// ScheduledSnapshots is the state of scheduled snapshots of the masters' state.
+type ScheduledSnapshots struct {
+	// Mount that they are written to, by name.
+	Mount string `json:"mount"`
+	// Time of the newest one; absent while none is known.
+	Time *metav1.Time `json:"time,omitempty"`
+	// Key of its object, below the prefix of the mount.
+	Key string `json:"key,omitempty"`
+	// Index of the last entry in it.
+	Index uint64 `json:"index,omitempty"`
+	// Bytes is its size.
+	Bytes int64 `json:"bytes,omitempty"`
+	// Failures is the number of attempts that have failed since the last success.
+	Failures int `json:"failures,omitempty"`
+	// Error is why the last attempt has failed.
+	Error string `json:"error,omitempty"`
+	// Next is the time of the next attempt.
+	Next *metav1.Time `json:"next,omitempty"`
+}
+
 // Master is a master's view of itself. Only Name, Address and Error are set if it
 // is unreachable.
 type Master struct {
@@ -230,6 +250,9 @@ type Master struct {
 	SnapshotIndex uint64 `json:"snapshotIndex,omitempty"`
 	// SnapshotTime of that snapshot.
 	SnapshotTime *metav1.Time `json:"snapshotTime,omitempty"`
+	// Scheduled is the state of scheduled snapshots as the leader observes it; absent on
+	// other masters, and without a schedule.
+	Scheduled *ScheduledSnapshots `json:"scheduled,omitempty"`
 	// ConfigurationIndex of its configuration of members.
 	ConfigurationIndex uint64 `json:"configurationIndex,omitempty"`
 	// Peers are the members of its configuration.

@@ -64,6 +64,7 @@ var runtimeRules = map[v1alpha1.RuntimeConditionType]rule{
 	v1alpha1.RuntimePlacementBlocked:     {good: corev1.ConditionFalse, bad: meaning{Problem, CausePlacement}},
 	v1alpha1.RuntimePodSecurityForbidden: {good: corev1.ConditionFalse, bad: meaning{Fatal, CausePodSecurity}},
 	v1alpha1.RuntimeHostPathRefused:      {good: corev1.ConditionFalse, bad: meaning{Fatal, CauseSpec}},
+	v1alpha1.RuntimeSnapshotsFailing:     {good: corev1.ConditionFalse, bad: meaning{Note, CauseStore}},
 	v1alpha1.RuntimeDeletionBlocked:      {good: corev1.ConditionFalse, bad: meaning{Problem, CauseDeletion}},
 }
 

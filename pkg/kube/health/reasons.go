@@ -44,6 +44,7 @@ const (
 	ReasonUnschedulable   = "Unschedulable"
 	ReasonPodSecurity     = "PodSecurity"
 	ReasonHostPathRefused = "HostPathRefused"
+	ReasonScheduleUnmet   = "ScheduleUnmet"
 	ReasonDeletionBlocked = "DeletionBlocked"
 	ReasonScaledOut       = "ScaledOut"
 	ReasonScaledIn        = "ScaledIn"

@@ -103,6 +103,9 @@ type Config struct {
 	Registry prometheus.Registerer
 	// Now returns the time of commands; time.Now when nil. It may jump.
 	Now func() time.Time
+	// Snapshots returns the schedule of snapshots of the newest topology, which may
+	// change; nil for none. It may be nil.
+	Snapshots func() *topology.SnapshotSchedule
 	// Fatal ends the process, because its disk belongs to another cluster.
 	Fatal func(error)
 

@@ -18,6 +18,7 @@ func (s *Server) Status(context.Context, *masterv1.StatusRequest) (*masterv1.Sta
 	response := s.config.Consensus.Status()
 	response.Version = version.String()
 	response.Digests = s.digests()
+	response.Snapshots = s.schedule.state()
 	return response, nil
 }
 

@@ -19,6 +19,8 @@ type metrics struct {
 	reads    prometheus.Histogram
 
 	sessions, workers, live, mounts, ring, view *prometheus.Desc
+
+	scheduled scheduledMetrics
 }
 
 var _ prometheus.Collector = (*metrics)(nil)
@@ -49,6 +51,8 @@ func newMetrics(s *Server) *metrics {
 		mounts:   gauge("mounts", "Mounts."),
 		ring:     gauge("ring_epoch", "Epoch of the newest ring."),
 		view:     gauge("view_index", "Index of the entry that last changed mounts or ring."),
+
+		scheduled: newScheduledMetrics(gauge),
 	}
 	for op := uint32(state.OpFormCluster); op <= state.OpInvalidate; op++ {
 		m.commands.WithLabelValues(operationName(op), "executed")
@@ -87,6 +91,7 @@ func (m *metrics) Describe(to chan<- *prometheus.Desc) {
 	m.commands.Describe(to)
 	m.batches.Describe(to)
 	m.reads.Describe(to)
+	m.scheduled.describe(to)
 	for _, desc := range []*prometheus.Desc{m.sessions, m.workers, m.live, m.mounts, m.ring, m.view} {
 		to <- desc
 	}
@@ -97,6 +102,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 	m.commands.Collect(to)
 	m.batches.Collect(to)
 	m.reads.Collect(to)
+	m.scheduled.collect(to, m.server.schedule.state())
 	view := m.server.config.State.View()
 	workers, live := view.Workers(), 0
 	for _, worker := range workers {

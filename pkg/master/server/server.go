@@ -40,6 +40,7 @@ type Server struct {
 	proposer   *proposer
 	quotas     *quotas
 	leaderLoop *leaderLoop
+	schedule   *schedule
 	metrics    *metrics
 	health     *health.Server
 	// restoring is held while a snapshot is received and verified.
@@ -63,6 +64,7 @@ func New(config Config) (*Server, error) {
 	s.proposer = newProposer(config.Consensus, config.State, s.metrics)
 	s.proposer.clock.wall = config.Now
 	s.leaderLoop = newLeaderLoop(s)
+	s.schedule = newSchedule(s)
 	if config.Registry != nil {
 		if err := config.Registry.Register(s.metrics); err != nil {
 			return nil, fmt.Errorf("register the metrics of a master: %w", err)
@@ -91,6 +93,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	background.Go(func() { s.proposer.run(working) })
 	background.Go(func() { s.leaderLoop.run(working) })
+	background.Go(func() { s.schedule.run(working) })
 	background.Go(func() { s.publishHealth(working) })
 	stopped := make(chan struct{})
 	unhook := context.AfterFunc(ctx, func() {

@@ -34,26 +34,32 @@ func (s *Server) SaveSnapshot(r *masterv1.SaveSnapshotRequest, stream grpc.Serve
 				return failure(err)
 			}
 		}
-		of := s.config.State.Snapshot()
-		defer of.Release()
-		index, err := of.Index()
-		if err != nil {
-			return status.Error(codes.Internal, err.Error())
-		}
-		now := s.config.Consensus.Status()
-		header := snapshot.Header{
-			ClusterID: s.config.Topology.ClusterID, Index: index, Term: now.GetTerm(), Master: s.config.Name,
-			Confirmed: !r.GetUnconfirmed(), Time: time.Now().UTC().Truncate(time.Second), Program: version.String(),
-		}
-		for _, p := range now.GetPeers() {
-			header.Members = append(header.Members, snapshot.Member{ID: p.GetMemberId(), Address: p.GetAddress(), Voter: p.GetVoter()})
-		}
 		w := bufio.NewWriterSize(chunks{stream}, chunkBytes)
-		if err := errors.Join(snapshot.Write(w, header, of), w.Flush()); err != nil {
+		if err := errors.Join(s.writeState(w, !r.GetUnconfirmed()), w.Flush()); err != nil {
 			return status.Error(codes.Unavailable, err.Error())
 		}
 		return nil
 	})
+}
+
+// writeState writes the state of this master as a file of package snapshot. confirmed
+// reports that a linearizable read has preceded it.
+func (s *Server) writeState(w io.Writer, confirmed bool) error {
+	of := s.config.State.Snapshot()
+	defer of.Release()
+	index, err := of.Index()
+	if err != nil {
+		return err
+	}
+	now := s.config.Consensus.Status()
+	header := snapshot.Header{
+		ClusterID: s.config.Topology.ClusterID, Index: index, Term: now.GetTerm(), Master: s.config.Name,
+		Confirmed: confirmed, Time: s.config.Now().UTC().Truncate(time.Second), Program: version.String(),
+	}
+	for _, p := range now.GetPeers() {
+		header.Members = append(header.Members, snapshot.Member{ID: p.GetMemberId(), Address: p.GetAddress(), Voter: p.GetVoter()})
+	}
+	return snapshot.Write(w, header, of)
 }
 
 // within calls a function and returns its error, or another one after snapshotTimeout. The

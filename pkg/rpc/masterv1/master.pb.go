@@ -77,7 +77,7 @@ func (x Verification_Result) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Verification_Result.Descriptor instead.
 func (Verification_Result) EnumDescriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{26, 0}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{27, 0}
 }
 
 // RequestId makes a command take effect at most once.
@@ -1362,7 +1362,10 @@ type StatusResponse struct {
 	Health *ClusterHealth `protobuf:"bytes,31,opt,name=health,proto3" json:"health,omitempty"`
 	// verification is the newest comparison of the members that was reported to this
 	// member; absent when there was none.
-	Verification  *Verification `protobuf:"bytes,32,opt,name=verification,proto3" json:"verification,omitempty"`
+	Verification *Verification `protobuf:"bytes,32,opt,name=verification,proto3" json:"verification,omitempty"`
+	// snapshots is the state of scheduled snapshots as this member, while it serves as the
+	// leader, observes it. Absent on other members, and without a schedule.
+	Snapshots     *ScheduledSnapshots `protobuf:"bytes,33,opt,name=snapshots,proto3" json:"snapshots,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1614,6 +1617,121 @@ func (x *StatusResponse) GetVerification() *Verification {
 	return nil
 }
 
+func (x *StatusResponse) GetSnapshots() *ScheduledSnapshots {
+	if x != nil {
+		return x.Snapshots
+	}
+	return nil
+}
+
+// ScheduledSnapshots is the state of scheduled snapshots.
+type ScheduledSnapshots struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// time, index and size, in bytes, of the newest object. Absent or 0 while none is
+	// known.
+	Time  *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	Index uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Size  int64                  `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// key is that of the object, below the prefix of the mount.
+	Key string `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// mount is the name of the mount.
+	Mount string `protobuf:"bytes,5,opt,name=mount,proto3" json:"mount,omitempty"`
+	// error is why the last attempt has failed; empty after a success.
+	Error string `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"`
+	// next is the time of the next attempt.
+	Next *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=next,proto3" json:"next,omitempty"`
+	// failures is the number of attempts that have failed since the last success.
+	Failures      uint32 `protobuf:"varint,8,opt,name=failures,proto3" json:"failures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScheduledSnapshots) Reset() {
+	*x = ScheduledSnapshots{}
+	mi := &file_masterv1_master_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScheduledSnapshots) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScheduledSnapshots) ProtoMessage() {}
+
+func (x *ScheduledSnapshots) ProtoReflect() protoreflect.Message {
+	mi := &file_masterv1_master_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScheduledSnapshots.ProtoReflect.Descriptor instead.
+func (*ScheduledSnapshots) Descriptor() ([]byte, []int) {
+	return file_masterv1_master_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ScheduledSnapshots) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *ScheduledSnapshots) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ScheduledSnapshots) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ScheduledSnapshots) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *ScheduledSnapshots) GetMount() string {
+	if x != nil {
+		return x.Mount
+	}
+	return ""
+}
+
+func (x *ScheduledSnapshots) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ScheduledSnapshots) GetNext() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *ScheduledSnapshots) GetFailures() uint32 {
+	if x != nil {
+		return x.Failures
+	}
+	return 0
+}
+
 // ClusterHealth is what the leader observes in its term.
 type ClusterHealth struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1631,7 +1749,7 @@ type ClusterHealth struct {
 
 func (x *ClusterHealth) Reset() {
 	*x = ClusterHealth{}
-	mi := &file_masterv1_master_proto_msgTypes[25]
+	mi := &file_masterv1_master_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1643,7 +1761,7 @@ func (x *ClusterHealth) String() string {
 func (*ClusterHealth) ProtoMessage() {}
 
 func (x *ClusterHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[25]
+	mi := &file_masterv1_master_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1656,7 +1774,7 @@ func (x *ClusterHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClusterHealth.ProtoReflect.Descriptor instead.
 func (*ClusterHealth) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{25}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ClusterHealth) GetHealthy() bool {
@@ -1699,7 +1817,7 @@ type Verification struct {
 
 func (x *Verification) Reset() {
 	*x = Verification{}
-	mi := &file_masterv1_master_proto_msgTypes[26]
+	mi := &file_masterv1_master_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1711,7 +1829,7 @@ func (x *Verification) String() string {
 func (*Verification) ProtoMessage() {}
 
 func (x *Verification) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[26]
+	mi := &file_masterv1_master_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1724,7 +1842,7 @@ func (x *Verification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Verification.ProtoReflect.Descriptor instead.
 func (*Verification) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{26}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Verification) GetTime() *timestamppb.Timestamp {
@@ -1779,7 +1897,7 @@ type RecordVerificationRequest struct {
 
 func (x *RecordVerificationRequest) Reset() {
 	*x = RecordVerificationRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[27]
+	mi := &file_masterv1_master_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1909,7 @@ func (x *RecordVerificationRequest) String() string {
 func (*RecordVerificationRequest) ProtoMessage() {}
 
 func (x *RecordVerificationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[27]
+	mi := &file_masterv1_master_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +1922,7 @@ func (x *RecordVerificationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordVerificationRequest.ProtoReflect.Descriptor instead.
 func (*RecordVerificationRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{27}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RecordVerificationRequest) GetVerification() *Verification {
@@ -1822,7 +1940,7 @@ type RecordVerificationResponse struct {
 
 func (x *RecordVerificationResponse) Reset() {
 	*x = RecordVerificationResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[28]
+	mi := &file_masterv1_master_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +1952,7 @@ func (x *RecordVerificationResponse) String() string {
 func (*RecordVerificationResponse) ProtoMessage() {}
 
 func (x *RecordVerificationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[28]
+	mi := &file_masterv1_master_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +1965,7 @@ func (x *RecordVerificationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordVerificationResponse.ProtoReflect.Descriptor instead.
 func (*RecordVerificationResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{28}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{29}
 }
 
 type Peer struct {
@@ -1873,7 +1991,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_masterv1_master_proto_msgTypes[29]
+	mi := &file_masterv1_master_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +2003,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[29]
+	mi := &file_masterv1_master_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +2016,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{29}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Peer) GetName() string {
@@ -1982,7 +2100,7 @@ type Digest struct {
 
 func (x *Digest) Reset() {
 	*x = Digest{}
-	mi := &file_masterv1_master_proto_msgTypes[30]
+	mi := &file_masterv1_master_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1994,7 +2112,7 @@ func (x *Digest) String() string {
 func (*Digest) ProtoMessage() {}
 
 func (x *Digest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[30]
+	mi := &file_masterv1_master_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2007,7 +2125,7 @@ func (x *Digest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Digest.ProtoReflect.Descriptor instead.
 func (*Digest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{30}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Digest) GetIndex() uint64 {
@@ -2034,7 +2152,7 @@ type TransferLeadershipRequest struct {
 
 func (x *TransferLeadershipRequest) Reset() {
 	*x = TransferLeadershipRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[31]
+	mi := &file_masterv1_master_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2046,7 +2164,7 @@ func (x *TransferLeadershipRequest) String() string {
 func (*TransferLeadershipRequest) ProtoMessage() {}
 
 func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[31]
+	mi := &file_masterv1_master_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2059,7 +2177,7 @@ func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{31}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *TransferLeadershipRequest) GetTo() string {
@@ -2078,7 +2196,7 @@ type TransferLeadershipResponse struct {
 
 func (x *TransferLeadershipResponse) Reset() {
 	*x = TransferLeadershipResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[32]
+	mi := &file_masterv1_master_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2090,7 +2208,7 @@ func (x *TransferLeadershipResponse) String() string {
 func (*TransferLeadershipResponse) ProtoMessage() {}
 
 func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[32]
+	mi := &file_masterv1_master_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2103,7 +2221,7 @@ func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{32}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *TransferLeadershipResponse) GetLeader() string {
@@ -2128,7 +2246,7 @@ type DescribeRequest struct {
 
 func (x *DescribeRequest) Reset() {
 	*x = DescribeRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[33]
+	mi := &file_masterv1_master_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2140,7 +2258,7 @@ func (x *DescribeRequest) String() string {
 func (*DescribeRequest) ProtoMessage() {}
 
 func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[33]
+	mi := &file_masterv1_master_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2153,7 +2271,7 @@ func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
 func (*DescribeRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{33}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DescribeRequest) GetMemberId() string {
@@ -2198,7 +2316,7 @@ type MemberRecord struct {
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_masterv1_master_proto_msgTypes[34]
+	mi := &file_masterv1_master_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2328,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[34]
+	mi := &file_masterv1_master_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2341,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{34}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *MemberRecord) GetStart() uint64 {
@@ -2294,7 +2412,7 @@ type DescribeResponse struct {
 
 func (x *DescribeResponse) Reset() {
 	*x = DescribeResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[35]
+	mi := &file_masterv1_master_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2306,7 +2424,7 @@ func (x *DescribeResponse) String() string {
 func (*DescribeResponse) ProtoMessage() {}
 
 func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[35]
+	mi := &file_masterv1_master_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2319,7 +2437,7 @@ func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
 func (*DescribeResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{35}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DescribeResponse) GetName() string {
@@ -2412,7 +2530,7 @@ type JoinRequest struct {
 
 func (x *JoinRequest) Reset() {
 	*x = JoinRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[36]
+	mi := &file_masterv1_master_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +2542,7 @@ func (x *JoinRequest) String() string {
 func (*JoinRequest) ProtoMessage() {}
 
 func (x *JoinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[36]
+	mi := &file_masterv1_master_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +2555,7 @@ func (x *JoinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinRequest.ProtoReflect.Descriptor instead.
 func (*JoinRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{36}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *JoinRequest) GetName() string {
@@ -2494,7 +2612,7 @@ type JoinResponse struct {
 
 func (x *JoinResponse) Reset() {
 	*x = JoinResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[37]
+	mi := &file_masterv1_master_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2624,7 @@ func (x *JoinResponse) String() string {
 func (*JoinResponse) ProtoMessage() {}
 
 func (x *JoinResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[37]
+	mi := &file_masterv1_master_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2637,7 @@ func (x *JoinResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JoinResponse.ProtoReflect.Descriptor instead.
 func (*JoinResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{37}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *JoinResponse) GetVoter() bool {
@@ -2546,7 +2664,7 @@ type RemovePeerRequest struct {
 
 func (x *RemovePeerRequest) Reset() {
 	*x = RemovePeerRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[38]
+	mi := &file_masterv1_master_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2558,7 +2676,7 @@ func (x *RemovePeerRequest) String() string {
 func (*RemovePeerRequest) ProtoMessage() {}
 
 func (x *RemovePeerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[38]
+	mi := &file_masterv1_master_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2571,7 +2689,7 @@ func (x *RemovePeerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePeerRequest.ProtoReflect.Descriptor instead.
 func (*RemovePeerRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{38}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *RemovePeerRequest) GetMember() string {
@@ -2591,7 +2709,7 @@ type RemovePeerResponse struct {
 
 func (x *RemovePeerResponse) Reset() {
 	*x = RemovePeerResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[39]
+	mi := &file_masterv1_master_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2603,7 +2721,7 @@ func (x *RemovePeerResponse) String() string {
 func (*RemovePeerResponse) ProtoMessage() {}
 
 func (x *RemovePeerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[39]
+	mi := &file_masterv1_master_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2616,7 +2734,7 @@ func (x *RemovePeerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovePeerResponse.ProtoReflect.Descriptor instead.
 func (*RemovePeerResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{39}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RemovePeerResponse) GetMemberId() string {
@@ -2638,7 +2756,7 @@ type ChecksumsRequest struct {
 
 func (x *ChecksumsRequest) Reset() {
 	*x = ChecksumsRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[40]
+	mi := &file_masterv1_master_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2768,7 @@ func (x *ChecksumsRequest) String() string {
 func (*ChecksumsRequest) ProtoMessage() {}
 
 func (x *ChecksumsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[40]
+	mi := &file_masterv1_master_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2781,7 @@ func (x *ChecksumsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChecksumsRequest.ProtoReflect.Descriptor instead.
 func (*ChecksumsRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{40}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ChecksumsRequest) GetFirst() uint64 {
@@ -2698,7 +2816,7 @@ type ChecksumsResponse struct {
 
 func (x *ChecksumsResponse) Reset() {
 	*x = ChecksumsResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[41]
+	mi := &file_masterv1_master_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2710,7 +2828,7 @@ func (x *ChecksumsResponse) String() string {
 func (*ChecksumsResponse) ProtoMessage() {}
 
 func (x *ChecksumsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[41]
+	mi := &file_masterv1_master_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2723,7 +2841,7 @@ func (x *ChecksumsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChecksumsResponse.ProtoReflect.Descriptor instead.
 func (*ChecksumsResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{41}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ChecksumsResponse) GetName() string {
@@ -2778,7 +2896,7 @@ type RecoverRequest struct {
 
 func (x *RecoverRequest) Reset() {
 	*x = RecoverRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[42]
+	mi := &file_masterv1_master_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2790,7 +2908,7 @@ func (x *RecoverRequest) String() string {
 func (*RecoverRequest) ProtoMessage() {}
 
 func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[42]
+	mi := &file_masterv1_master_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2803,7 +2921,7 @@ func (x *RecoverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverRequest.ProtoReflect.Descriptor instead.
 func (*RecoverRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{42}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RecoverRequest) GetConfirm() bool {
@@ -2831,7 +2949,7 @@ type RecoverResponse struct {
 
 func (x *RecoverResponse) Reset() {
 	*x = RecoverResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[43]
+	mi := &file_masterv1_master_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2843,7 +2961,7 @@ func (x *RecoverResponse) String() string {
 func (*RecoverResponse) ProtoMessage() {}
 
 func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[43]
+	mi := &file_masterv1_master_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2856,7 +2974,7 @@ func (x *RecoverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverResponse.ProtoReflect.Descriptor instead.
 func (*RecoverResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{43}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RecoverResponse) GetMemberId() string {
@@ -2911,7 +3029,7 @@ type LostMember struct {
 
 func (x *LostMember) Reset() {
 	*x = LostMember{}
-	mi := &file_masterv1_master_proto_msgTypes[44]
+	mi := &file_masterv1_master_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2923,7 +3041,7 @@ func (x *LostMember) String() string {
 func (*LostMember) ProtoMessage() {}
 
 func (x *LostMember) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[44]
+	mi := &file_masterv1_master_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2936,7 +3054,7 @@ func (x *LostMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LostMember.ProtoReflect.Descriptor instead.
 func (*LostMember) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{44}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *LostMember) GetName() string {
@@ -2992,7 +3110,7 @@ type SaveSnapshotRequest struct {
 
 func (x *SaveSnapshotRequest) Reset() {
 	*x = SaveSnapshotRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[45]
+	mi := &file_masterv1_master_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3004,7 +3122,7 @@ func (x *SaveSnapshotRequest) String() string {
 func (*SaveSnapshotRequest) ProtoMessage() {}
 
 func (x *SaveSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[45]
+	mi := &file_masterv1_master_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3017,7 +3135,7 @@ func (x *SaveSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*SaveSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{45}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SaveSnapshotRequest) GetUnconfirmed() bool {
@@ -3037,7 +3155,7 @@ type SaveSnapshotResponse struct {
 
 func (x *SaveSnapshotResponse) Reset() {
 	*x = SaveSnapshotResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[46]
+	mi := &file_masterv1_master_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3049,7 +3167,7 @@ func (x *SaveSnapshotResponse) String() string {
 func (*SaveSnapshotResponse) ProtoMessage() {}
 
 func (x *SaveSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[46]
+	mi := &file_masterv1_master_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3062,7 +3180,7 @@ func (x *SaveSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SaveSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*SaveSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{46}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *SaveSnapshotResponse) GetData() []byte {
@@ -3085,7 +3203,7 @@ type RestoreSnapshotRequest struct {
 
 func (x *RestoreSnapshotRequest) Reset() {
 	*x = RestoreSnapshotRequest{}
-	mi := &file_masterv1_master_proto_msgTypes[47]
+	mi := &file_masterv1_master_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3097,7 +3215,7 @@ func (x *RestoreSnapshotRequest) String() string {
 func (*RestoreSnapshotRequest) ProtoMessage() {}
 
 func (x *RestoreSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[47]
+	mi := &file_masterv1_master_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3110,7 +3228,7 @@ func (x *RestoreSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*RestoreSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{47}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *RestoreSnapshotRequest) GetData() []byte {
@@ -3139,7 +3257,7 @@ type RestoreSnapshotResponse struct {
 
 func (x *RestoreSnapshotResponse) Reset() {
 	*x = RestoreSnapshotResponse{}
-	mi := &file_masterv1_master_proto_msgTypes[48]
+	mi := &file_masterv1_master_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3151,7 +3269,7 @@ func (x *RestoreSnapshotResponse) String() string {
 func (*RestoreSnapshotResponse) ProtoMessage() {}
 
 func (x *RestoreSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_masterv1_master_proto_msgTypes[48]
+	mi := &file_masterv1_master_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3164,7 +3282,7 @@ func (x *RestoreSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestoreSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*RestoreSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_masterv1_master_proto_rawDescGZIP(), []int{48}
+	return file_masterv1_master_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *RestoreSnapshotResponse) GetIndex() uint64 {
@@ -3258,7 +3376,7 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"registered\x18\x03 \x01(\bR\n" +
 	"registered\x12\x16\n" +
 	"\x06leader\x18\x04 \x01(\bR\x06leader\"\x0f\n" +
-	"\rStatusRequest\"\xaf\t\n" +
+	"\rStatusRequest\"\xf2\t\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x18\n" +
@@ -3293,7 +3411,17 @@ const file_masterv1_master_proto_rawDesc = "" +
 	"\x06listed\x18\x1c \x03(\tR\x06listed\x12\x1a\n" +
 	"\bobstacle\x18\x1d \x01(\tR\bobstacle\x126\n" +
 	"\x06health\x18\x1f \x01(\v2\x1e.jindo.master.v1.ClusterHealthR\x06health\x12A\n" +
-	"\fverification\x18  \x01(\v2\x1d.jindo.master.v1.VerificationR\fverification\"n\n" +
+	"\fverification\x18  \x01(\v2\x1d.jindo.master.v1.VerificationR\fverification\x12A\n" +
+	"\tsnapshots\x18! \x01(\v2#.jindo.master.v1.ScheduledSnapshotsR\tsnapshots\"\xf8\x01\n" +
+	"\x12ScheduledSnapshots\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x03R\x04size\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\tR\x03key\x12\x14\n" +
+	"\x05mount\x18\x05 \x01(\tR\x05mount\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12.\n" +
+	"\x04next\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x04next\x12\x1a\n" +
+	"\bfailures\x18\b \x01(\rR\bfailures\"n\n" +
 	"\rClusterHealth\x12\x18\n" +
 	"\ahealthy\x18\x01 \x01(\bR\ahealthy\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12+\n" +
@@ -3452,7 +3580,7 @@ func file_masterv1_master_proto_rawDescGZIP() []byte {
 }
 
 var file_masterv1_master_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
+var file_masterv1_master_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_masterv1_master_proto_goTypes = []any{
 	(Verification_Result)(0),           // 0: jindo.master.v1.Verification.Result
 	(*RequestId)(nil),                  // 1: jindo.master.v1.RequestId
@@ -3480,120 +3608,124 @@ var file_masterv1_master_proto_goTypes = []any{
 	(*HeartbeatResponse)(nil),          // 23: jindo.master.v1.HeartbeatResponse
 	(*StatusRequest)(nil),              // 24: jindo.master.v1.StatusRequest
 	(*StatusResponse)(nil),             // 25: jindo.master.v1.StatusResponse
-	(*ClusterHealth)(nil),              // 26: jindo.master.v1.ClusterHealth
-	(*Verification)(nil),               // 27: jindo.master.v1.Verification
-	(*RecordVerificationRequest)(nil),  // 28: jindo.master.v1.RecordVerificationRequest
-	(*RecordVerificationResponse)(nil), // 29: jindo.master.v1.RecordVerificationResponse
-	(*Peer)(nil),                       // 30: jindo.master.v1.Peer
-	(*Digest)(nil),                     // 31: jindo.master.v1.Digest
-	(*TransferLeadershipRequest)(nil),  // 32: jindo.master.v1.TransferLeadershipRequest
-	(*TransferLeadershipResponse)(nil), // 33: jindo.master.v1.TransferLeadershipResponse
-	(*DescribeRequest)(nil),            // 34: jindo.master.v1.DescribeRequest
-	(*MemberRecord)(nil),               // 35: jindo.master.v1.MemberRecord
-	(*DescribeResponse)(nil),           // 36: jindo.master.v1.DescribeResponse
-	(*JoinRequest)(nil),                // 37: jindo.master.v1.JoinRequest
-	(*JoinResponse)(nil),               // 38: jindo.master.v1.JoinResponse
-	(*RemovePeerRequest)(nil),          // 39: jindo.master.v1.RemovePeerRequest
-	(*RemovePeerResponse)(nil),         // 40: jindo.master.v1.RemovePeerResponse
-	(*ChecksumsRequest)(nil),           // 41: jindo.master.v1.ChecksumsRequest
-	(*ChecksumsResponse)(nil),          // 42: jindo.master.v1.ChecksumsResponse
-	(*RecoverRequest)(nil),             // 43: jindo.master.v1.RecoverRequest
-	(*RecoverResponse)(nil),            // 44: jindo.master.v1.RecoverResponse
-	(*LostMember)(nil),                 // 45: jindo.master.v1.LostMember
-	(*SaveSnapshotRequest)(nil),        // 46: jindo.master.v1.SaveSnapshotRequest
-	(*SaveSnapshotResponse)(nil),       // 47: jindo.master.v1.SaveSnapshotResponse
-	(*RestoreSnapshotRequest)(nil),     // 48: jindo.master.v1.RestoreSnapshotRequest
-	(*RestoreSnapshotResponse)(nil),    // 49: jindo.master.v1.RestoreSnapshotResponse
-	(*durationpb.Duration)(nil),        // 50: google.protobuf.Duration
-	(*commonv1.RingMember)(nil),        // 51: jindo.common.v1.RingMember
-	(*commonv1.ClusterView)(nil),       // 52: jindo.common.v1.ClusterView
-	(*commonv1.Mount)(nil),             // 53: jindo.common.v1.Mount
-	(*commonv1.WorkerReport)(nil),      // 54: jindo.common.v1.WorkerReport
-	(*timestamppb.Timestamp)(nil),      // 55: google.protobuf.Timestamp
+	(*ScheduledSnapshots)(nil),         // 26: jindo.master.v1.ScheduledSnapshots
+	(*ClusterHealth)(nil),              // 27: jindo.master.v1.ClusterHealth
+	(*Verification)(nil),               // 28: jindo.master.v1.Verification
+	(*RecordVerificationRequest)(nil),  // 29: jindo.master.v1.RecordVerificationRequest
+	(*RecordVerificationResponse)(nil), // 30: jindo.master.v1.RecordVerificationResponse
+	(*Peer)(nil),                       // 31: jindo.master.v1.Peer
+	(*Digest)(nil),                     // 32: jindo.master.v1.Digest
+	(*TransferLeadershipRequest)(nil),  // 33: jindo.master.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 34: jindo.master.v1.TransferLeadershipResponse
+	(*DescribeRequest)(nil),            // 35: jindo.master.v1.DescribeRequest
+	(*MemberRecord)(nil),               // 36: jindo.master.v1.MemberRecord
+	(*DescribeResponse)(nil),           // 37: jindo.master.v1.DescribeResponse
+	(*JoinRequest)(nil),                // 38: jindo.master.v1.JoinRequest
+	(*JoinResponse)(nil),               // 39: jindo.master.v1.JoinResponse
+	(*RemovePeerRequest)(nil),          // 40: jindo.master.v1.RemovePeerRequest
+	(*RemovePeerResponse)(nil),         // 41: jindo.master.v1.RemovePeerResponse
+	(*ChecksumsRequest)(nil),           // 42: jindo.master.v1.ChecksumsRequest
+	(*ChecksumsResponse)(nil),          // 43: jindo.master.v1.ChecksumsResponse
+	(*RecoverRequest)(nil),             // 44: jindo.master.v1.RecoverRequest
+	(*RecoverResponse)(nil),            // 45: jindo.master.v1.RecoverResponse
+	(*LostMember)(nil),                 // 46: jindo.master.v1.LostMember
+	(*SaveSnapshotRequest)(nil),        // 47: jindo.master.v1.SaveSnapshotRequest
+	(*SaveSnapshotResponse)(nil),       // 48: jindo.master.v1.SaveSnapshotResponse
+	(*RestoreSnapshotRequest)(nil),     // 49: jindo.master.v1.RestoreSnapshotRequest
+	(*RestoreSnapshotResponse)(nil),    // 50: jindo.master.v1.RestoreSnapshotResponse
+	(*durationpb.Duration)(nil),        // 51: google.protobuf.Duration
+	(*commonv1.RingMember)(nil),        // 52: jindo.common.v1.RingMember
+	(*commonv1.ClusterView)(nil),       // 53: jindo.common.v1.ClusterView
+	(*commonv1.Mount)(nil),             // 54: jindo.common.v1.Mount
+	(*commonv1.WorkerReport)(nil),      // 55: jindo.common.v1.WorkerReport
+	(*timestamppb.Timestamp)(nil),      // 56: google.protobuf.Timestamp
 }
 var file_masterv1_master_proto_depIdxs = []int32{
-	50, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
-	50, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
-	50, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
+	51, // 0: jindo.master.v1.OpenSessionRequest.ttl:type_name -> google.protobuf.Duration
+	51, // 1: jindo.master.v1.OpenSessionResponse.ttl:type_name -> google.protobuf.Duration
+	51, // 2: jindo.master.v1.KeepAliveResponse.ttl:type_name -> google.protobuf.Duration
 	1,  // 3: jindo.master.v1.RegisterWorkerRequest.request:type_name -> jindo.master.v1.RequestId
-	51, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
-	52, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
+	52, // 4: jindo.master.v1.RegisterWorkerRequest.member:type_name -> jindo.common.v1.RingMember
+	53, // 5: jindo.master.v1.RegisterWorkerResponse.view:type_name -> jindo.common.v1.ClusterView
 	1,  // 6: jindo.master.v1.RemoveWorkerRequest.request:type_name -> jindo.master.v1.RequestId
 	1,  // 7: jindo.master.v1.MountRequest.request:type_name -> jindo.master.v1.RequestId
-	53, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
-	53, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
+	54, // 8: jindo.master.v1.MountRequest.mount:type_name -> jindo.common.v1.Mount
+	54, // 9: jindo.master.v1.MountResponse.mount:type_name -> jindo.common.v1.Mount
 	1,  // 10: jindo.master.v1.UnmountRequest.request:type_name -> jindo.master.v1.RequestId
 	1,  // 11: jindo.master.v1.InvalidateRequest.request:type_name -> jindo.master.v1.RequestId
-	52, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
+	53, // 12: jindo.master.v1.GetViewResponse.view:type_name -> jindo.common.v1.ClusterView
 	21, // 13: jindo.master.v1.ListWorkersResponse.workers:type_name -> jindo.master.v1.WorkerState
-	51, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
-	54, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
-	55, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
-	54, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
-	55, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
-	30, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
-	50, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
-	50, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
-	31, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
-	55, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	55, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
-	26, // 25: jindo.master.v1.StatusResponse.health:type_name -> jindo.master.v1.ClusterHealth
-	27, // 26: jindo.master.v1.StatusResponse.verification:type_name -> jindo.master.v1.Verification
-	55, // 27: jindo.master.v1.Verification.time:type_name -> google.protobuf.Timestamp
-	0,  // 28: jindo.master.v1.Verification.result:type_name -> jindo.master.v1.Verification.Result
-	27, // 29: jindo.master.v1.RecordVerificationRequest.verification:type_name -> jindo.master.v1.Verification
-	50, // 30: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
-	50, // 31: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
-	55, // 32: jindo.master.v1.Peer.caught_up_since:type_name -> google.protobuf.Timestamp
-	35, // 33: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
-	35, // 34: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
-	31, // 35: jindo.master.v1.ChecksumsResponse.digests:type_name -> jindo.master.v1.Digest
-	45, // 36: jindo.master.v1.RecoverResponse.lost:type_name -> jindo.master.v1.LostMember
-	3,  // 37: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
-	5,  // 38: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
-	7,  // 39: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
-	9,  // 40: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
-	11, // 41: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
-	13, // 42: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
-	15, // 43: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
-	17, // 44: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
-	19, // 45: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
-	22, // 46: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
-	24, // 47: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
-	32, // 48: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
-	34, // 49: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
-	37, // 50: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
-	39, // 51: jindo.master.v1.Member.RemovePeer:input_type -> jindo.master.v1.RemovePeerRequest
-	41, // 52: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
-	43, // 53: jindo.master.v1.Member.Recover:input_type -> jindo.master.v1.RecoverRequest
-	28, // 54: jindo.master.v1.Member.RecordVerification:input_type -> jindo.master.v1.RecordVerificationRequest
-	46, // 55: jindo.master.v1.Member.SaveSnapshot:input_type -> jindo.master.v1.SaveSnapshotRequest
-	48, // 56: jindo.master.v1.Member.RestoreSnapshot:input_type -> jindo.master.v1.RestoreSnapshotRequest
-	4,  // 57: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
-	6,  // 58: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
-	8,  // 59: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
-	10, // 60: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
-	12, // 61: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
-	14, // 62: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
-	16, // 63: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
-	18, // 64: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
-	20, // 65: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
-	23, // 66: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
-	25, // 67: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
-	33, // 68: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
-	36, // 69: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
-	38, // 70: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
-	40, // 71: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
-	42, // 72: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
-	44, // 73: jindo.master.v1.Member.Recover:output_type -> jindo.master.v1.RecoverResponse
-	29, // 74: jindo.master.v1.Member.RecordVerification:output_type -> jindo.master.v1.RecordVerificationResponse
-	47, // 75: jindo.master.v1.Member.SaveSnapshot:output_type -> jindo.master.v1.SaveSnapshotResponse
-	49, // 76: jindo.master.v1.Member.RestoreSnapshot:output_type -> jindo.master.v1.RestoreSnapshotResponse
-	57, // [57:77] is the sub-list for method output_type
-	37, // [37:57] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	52, // 14: jindo.master.v1.WorkerState.member:type_name -> jindo.common.v1.RingMember
+	55, // 15: jindo.master.v1.WorkerState.report:type_name -> jindo.common.v1.WorkerReport
+	56, // 16: jindo.master.v1.WorkerState.last_heartbeat:type_name -> google.protobuf.Timestamp
+	55, // 17: jindo.master.v1.HeartbeatRequest.report:type_name -> jindo.common.v1.WorkerReport
+	56, // 18: jindo.master.v1.StatusResponse.last_snapshot_time:type_name -> google.protobuf.Timestamp
+	31, // 19: jindo.master.v1.StatusResponse.peers:type_name -> jindo.master.v1.Peer
+	51, // 20: jindo.master.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	51, // 21: jindo.master.v1.StatusResponse.fsync_p99:type_name -> google.protobuf.Duration
+	32, // 22: jindo.master.v1.StatusResponse.digests:type_name -> jindo.master.v1.Digest
+	56, // 23: jindo.master.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	56, // 24: jindo.master.v1.StatusResponse.leader_since:type_name -> google.protobuf.Timestamp
+	27, // 25: jindo.master.v1.StatusResponse.health:type_name -> jindo.master.v1.ClusterHealth
+	28, // 26: jindo.master.v1.StatusResponse.verification:type_name -> jindo.master.v1.Verification
+	26, // 27: jindo.master.v1.StatusResponse.snapshots:type_name -> jindo.master.v1.ScheduledSnapshots
+	56, // 28: jindo.master.v1.ScheduledSnapshots.time:type_name -> google.protobuf.Timestamp
+	56, // 29: jindo.master.v1.ScheduledSnapshots.next:type_name -> google.protobuf.Timestamp
+	56, // 30: jindo.master.v1.Verification.time:type_name -> google.protobuf.Timestamp
+	0,  // 31: jindo.master.v1.Verification.result:type_name -> jindo.master.v1.Verification.Result
+	28, // 32: jindo.master.v1.RecordVerificationRequest.verification:type_name -> jindo.master.v1.Verification
+	51, // 33: jindo.master.v1.Peer.last_contact:type_name -> google.protobuf.Duration
+	51, // 34: jindo.master.v1.Peer.rtt:type_name -> google.protobuf.Duration
+	56, // 35: jindo.master.v1.Peer.caught_up_since:type_name -> google.protobuf.Timestamp
+	36, // 36: jindo.master.v1.DescribeRequest.caller:type_name -> jindo.master.v1.MemberRecord
+	36, // 37: jindo.master.v1.DescribeResponse.remembered:type_name -> jindo.master.v1.MemberRecord
+	32, // 38: jindo.master.v1.ChecksumsResponse.digests:type_name -> jindo.master.v1.Digest
+	46, // 39: jindo.master.v1.RecoverResponse.lost:type_name -> jindo.master.v1.LostMember
+	3,  // 40: jindo.master.v1.Coordination.OpenSession:input_type -> jindo.master.v1.OpenSessionRequest
+	5,  // 41: jindo.master.v1.Coordination.KeepAlive:input_type -> jindo.master.v1.KeepAliveRequest
+	7,  // 42: jindo.master.v1.Coordination.RegisterWorker:input_type -> jindo.master.v1.RegisterWorkerRequest
+	9,  // 43: jindo.master.v1.Coordination.RemoveWorker:input_type -> jindo.master.v1.RemoveWorkerRequest
+	11, // 44: jindo.master.v1.Coordination.Mount:input_type -> jindo.master.v1.MountRequest
+	13, // 45: jindo.master.v1.Coordination.Unmount:input_type -> jindo.master.v1.UnmountRequest
+	15, // 46: jindo.master.v1.Coordination.Invalidate:input_type -> jindo.master.v1.InvalidateRequest
+	17, // 47: jindo.master.v1.Coordination.GetView:input_type -> jindo.master.v1.GetViewRequest
+	19, // 48: jindo.master.v1.Coordination.ListWorkers:input_type -> jindo.master.v1.ListWorkersRequest
+	22, // 49: jindo.master.v1.Reports.Heartbeat:input_type -> jindo.master.v1.HeartbeatRequest
+	24, // 50: jindo.master.v1.Member.Status:input_type -> jindo.master.v1.StatusRequest
+	33, // 51: jindo.master.v1.Member.TransferLeadership:input_type -> jindo.master.v1.TransferLeadershipRequest
+	35, // 52: jindo.master.v1.Member.Describe:input_type -> jindo.master.v1.DescribeRequest
+	38, // 53: jindo.master.v1.Member.Join:input_type -> jindo.master.v1.JoinRequest
+	40, // 54: jindo.master.v1.Member.RemovePeer:input_type -> jindo.master.v1.RemovePeerRequest
+	42, // 55: jindo.master.v1.Member.Checksums:input_type -> jindo.master.v1.ChecksumsRequest
+	44, // 56: jindo.master.v1.Member.Recover:input_type -> jindo.master.v1.RecoverRequest
+	29, // 57: jindo.master.v1.Member.RecordVerification:input_type -> jindo.master.v1.RecordVerificationRequest
+	47, // 58: jindo.master.v1.Member.SaveSnapshot:input_type -> jindo.master.v1.SaveSnapshotRequest
+	49, // 59: jindo.master.v1.Member.RestoreSnapshot:input_type -> jindo.master.v1.RestoreSnapshotRequest
+	4,  // 60: jindo.master.v1.Coordination.OpenSession:output_type -> jindo.master.v1.OpenSessionResponse
+	6,  // 61: jindo.master.v1.Coordination.KeepAlive:output_type -> jindo.master.v1.KeepAliveResponse
+	8,  // 62: jindo.master.v1.Coordination.RegisterWorker:output_type -> jindo.master.v1.RegisterWorkerResponse
+	10, // 63: jindo.master.v1.Coordination.RemoveWorker:output_type -> jindo.master.v1.RemoveWorkerResponse
+	12, // 64: jindo.master.v1.Coordination.Mount:output_type -> jindo.master.v1.MountResponse
+	14, // 65: jindo.master.v1.Coordination.Unmount:output_type -> jindo.master.v1.UnmountResponse
+	16, // 66: jindo.master.v1.Coordination.Invalidate:output_type -> jindo.master.v1.InvalidateResponse
+	18, // 67: jindo.master.v1.Coordination.GetView:output_type -> jindo.master.v1.GetViewResponse
+	20, // 68: jindo.master.v1.Coordination.ListWorkers:output_type -> jindo.master.v1.ListWorkersResponse
+	23, // 69: jindo.master.v1.Reports.Heartbeat:output_type -> jindo.master.v1.HeartbeatResponse
+	25, // 70: jindo.master.v1.Member.Status:output_type -> jindo.master.v1.StatusResponse
+	34, // 71: jindo.master.v1.Member.TransferLeadership:output_type -> jindo.master.v1.TransferLeadershipResponse
+	37, // 72: jindo.master.v1.Member.Describe:output_type -> jindo.master.v1.DescribeResponse
+	39, // 73: jindo.master.v1.Member.Join:output_type -> jindo.master.v1.JoinResponse
+	41, // 74: jindo.master.v1.Member.RemovePeer:output_type -> jindo.master.v1.RemovePeerResponse
+	43, // 75: jindo.master.v1.Member.Checksums:output_type -> jindo.master.v1.ChecksumsResponse
+	45, // 76: jindo.master.v1.Member.Recover:output_type -> jindo.master.v1.RecoverResponse
+	30, // 77: jindo.master.v1.Member.RecordVerification:output_type -> jindo.master.v1.RecordVerificationResponse
+	48, // 78: jindo.master.v1.Member.SaveSnapshot:output_type -> jindo.master.v1.SaveSnapshotResponse
+	50, // 79: jindo.master.v1.Member.RestoreSnapshot:output_type -> jindo.master.v1.RestoreSnapshotResponse
+	60, // [60:80] is the sub-list for method output_type
+	40, // [40:60] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_masterv1_master_proto_init() }
@@ -3607,7 +3739,7 @@ func file_masterv1_master_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_masterv1_master_proto_rawDesc), len(file_masterv1_master_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   49,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -145,6 +145,7 @@ func (r *Reconciler) carryOut(ctx context.Context, rep *report, declared declara
 	failed = errors.Join(failed, err)
 	waiting := parts.mounts.reconcile(ctx, rep, want, masters)
 	parts.status.reconcile(rep, want, workloads, masters)
+	reportSnapshots(rep, want, masters)
 	parts.refreshes.reconcile(ctx, rep, want, workloads, masters)
 	if failed == nil {
 		failed = parts.rollouts.reconcile(ctx, rep, want, applied, workloads, masters)

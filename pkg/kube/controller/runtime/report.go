@@ -45,6 +45,7 @@ const (
 	reasonUnschedulable   = health.ReasonUnschedulable
 	reasonPodSecurity     = health.ReasonPodSecurity
 	reasonHostPathRefused = health.ReasonHostPathRefused
+	reasonScheduleUnmet   = health.ReasonScheduleUnmet
 	reasonDeletionBlocked = health.ReasonDeletionBlocked
 	reasonDeleting        = health.ReasonDeleting
 	reasonScaledOut       = health.ReasonScaledOut
