@@ -205,6 +205,11 @@ type DatasetStatus struct {
 	// UfsTotal is the total size of the files in the store.
 	UfsTotal string `json:"ufsTotal,omitempty"`
 
+	// VolumeName is the name of the PersistentVolume of the Dataset: NAMESPACE-NAME, with a
+	// digest if another Dataset has the same.
+	// +optional
+	VolumeName string `json:"volumeName,omitempty"`
+
 	// Phase of the Dataset.
 	Phase DatasetPhase `json:"phase,omitempty"`
 

@@ -88,6 +88,13 @@ type RuntimeStatus struct {
 	// controller has observed.
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// ScopeName is the name of the runtime among those of all namespaces, from which the
+	// names of its PersistentVolumes and of the labels of its nodes derive:
+	// NAMESPACE-NAME, with a digest if another runtime has the same.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="volumes and labels have this name: it is immutable"
+	// +optional
+	ScopeName string `json:"scopeName,omitempty"`
+
 	// Formation records whether the masters have formed a cluster. It must outlive
 	// the disks of the masters.
 	Formation *Formation `json:"formation,omitempty"`

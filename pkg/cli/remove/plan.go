@@ -19,7 +19,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/kube/client"
 	"github.com/jindo-io/jindo/pkg/kube/health"
-	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
 // selection names objects of one kind to delete.
@@ -213,7 +212,7 @@ func (t *target) dataset(in *inventory.Inventory, d *v1alpha1.Dataset) {
 	}
 	for i := range in.Claims {
 		if pvc := &in.Claims[i]; pvc.Namespace == d.Namespace && pvc.Name == d.Name && inventory.IsDatasetClaim(pvc) {
-			t.about = append(t.about, fmt.Sprintf("PersistentVolumeClaim %s and PersistentVolume %s are deleted as well", d.Name, names.Volume(d.Namespace, d.Name)))
+			t.about = append(t.about, fmt.Sprintf("PersistentVolumeClaim %s and PersistentVolume %s are deleted as well", d.Name, pvc.Spec.VolumeName))
 		}
 	}
 	t.users = usersOf(in, d)

@@ -17,6 +17,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/scopes"
 )
 
 // DefaultProtectionTimeout is how long Kubernetes may take to remove its
@@ -54,11 +55,12 @@ type State struct {
 // Ensure creates or updates the volume and the claim of a Dataset that runtime
 // serves, and returns their state.
 func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) (State, error) {
-	pvc, pv, err := v.get(ctx, dataset.Namespace, dataset.Name)
+	scope := scopes.OfVolume(dataset)
+	pvc, pv, err := v.get(ctx, scope)
 	if err != nil {
 		return State{}, err
 	}
-	if conflict := conflictMessage(dataset.Namespace, dataset.Name, pvc, pv); conflict != "" {
+	if conflict := conflictMessage(scope, pvc, pv); conflict != "" {
 		return State{Conflict: conflict}, nil
 	}
 	if waiting := terminatingMessage(pvc, pv); waiting != "" {
@@ -66,6 +68,9 @@ func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime 
 	}
 	if pv != nil && pv.Spec.CSI.VolumeAttributes[names.AttributeRuntimeName] != runtime.Name {
 		return v.moveToRuntime(ctx, dataset, pv, runtime)
+	}
+	if pv == nil && runtime.Status.ScopeName == "" {
+		return State{Waiting: fmt.Sprintf("JindoRuntime %s has no name among those of all namespaces yet", runtime.Name)}, nil
 	}
 	if err := v.ensureVolume(ctx, dataset, runtime, pvc, pv); err != nil {
 		return State{}, err
@@ -84,7 +89,7 @@ func (v Volumes) Ensure(ctx context.Context, dataset *v1alpha1.Dataset, runtime 
 }
 
 func notBoundMessage(dataset *v1alpha1.Dataset) string {
-	return fmt.Sprintf("PersistentVolumeClaim %s is not bound to PersistentVolume %s yet", dataset.Name, names.Volume(dataset.Namespace, dataset.Name))
+	return fmt.Sprintf("PersistentVolumeClaim %s is not bound to PersistentVolume %s yet", dataset.Name, scopes.OfVolume(dataset).Volume())
 }
 
 // ensureVolume creates the volume, or resets its reference to a claim that no
@@ -128,7 +133,7 @@ func (v Volumes) moveToRuntime(ctx context.Context, dataset *v1alpha1.Dataset, p
 		return State{Bound: true, NotApplied: fmt.Sprintf("PersistentVolumeClaim %s still belongs to JindoRuntime %s and %s it: it moves to JindoRuntime %s when no pod mounts it",
 			dataset.Name, earlier, health.PodsMount(users), runtime.Name)}, nil
 	}
-	if _, err := v.Remove(ctx, dataset.Namespace, dataset.Name); err != nil {
+	if _, err := v.Remove(ctx, scopes.OfVolume(dataset)); err != nil {
 		return State{}, err
 	}
 	return State{Waiting: fmt.Sprintf("PersistentVolumeClaim %s is moving from JindoRuntime %s to %s", dataset.Name, earlier, runtime.Name)}, nil
@@ -137,18 +142,18 @@ func (v Volumes) moveToRuntime(ctx context.Context, dataset *v1alpha1.Dataset, p
 // get returns the claim and the volume of a Dataset, each nil if not found. An
 // object that is not in the cache may still exist: the cache may be stale, and is
 // limited to managed objects.
-func (v Volumes) get(ctx context.Context, namespace, name string) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume, error) {
+func (v Volumes) get(ctx context.Context, scope names.Scope) (*corev1.PersistentVolumeClaim, *corev1.PersistentVolume, error) {
 	pvc, pv := &corev1.PersistentVolumeClaim{}, &corev1.PersistentVolume{}
-	found, err := v.find(ctx, types.NamespacedName{Namespace: namespace, Name: name}, pvc)
+	found, err := v.find(ctx, types.NamespacedName{Namespace: scope.Namespace, Name: scope.Object}, pvc)
 	if err != nil {
-		return nil, nil, fmt.Errorf("get PersistentVolumeClaim %s/%s: %w", namespace, name, err)
+		return nil, nil, fmt.Errorf("get PersistentVolumeClaim %s/%s: %w", scope.Namespace, scope.Object, err)
 	}
 	if !found {
 		pvc = nil
 	}
-	found, err = v.find(ctx, types.NamespacedName{Name: names.Volume(namespace, name)}, pv)
+	found, err = v.find(ctx, types.NamespacedName{Name: scope.Volume()}, pv)
 	if err != nil {
-		return nil, nil, fmt.Errorf("get PersistentVolume %s: %w", names.Volume(namespace, name), err)
+		return nil, nil, fmt.Errorf("get PersistentVolume %s: %w", scope.Volume(), err)
 	}
 	if !found {
 		pv = nil
@@ -169,19 +174,19 @@ func (v Volumes) find(ctx context.Context, key types.NamespacedName, object clie
 
 // conflictMessage names an existing claim or volume that has the Dataset's name
 // but does not belong to it; empty if there is none.
-func conflictMessage(namespace, name string, pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
+func conflictMessage(scope names.Scope, pvc *corev1.PersistentVolumeClaim, pv *corev1.PersistentVolume) string {
 	if pvc != nil && !managed(pvc) {
-		return fmt.Sprintf("PersistentVolumeClaim %s in namespace %s already exists and does not belong to this Dataset: delete it, or give the Dataset another name", name, namespace)
+		return fmt.Sprintf("PersistentVolumeClaim %s in namespace %s already exists and does not belong to this Dataset: delete it, or give the Dataset another name", scope.Object, scope.Namespace)
 	}
-	if pv == nil || managed(pv) && pv.Spec.CSI != nil && claimedBy(pv, namespace, name) {
+	if pv == nil || managed(pv) && pv.Spec.CSI != nil && claimedBy(pv, scope) {
 		return ""
 	}
 	return fmt.Sprintf("PersistentVolume %s already exists and does not belong to this Dataset: delete it, or give the Dataset another name", pv.Name)
 }
 
-func claimedBy(pv *corev1.PersistentVolume, namespace, name string) bool {
+func claimedBy(pv *corev1.PersistentVolume, scope names.Scope) bool {
 	ref := pv.Spec.ClaimRef
-	return ref != nil && ref.Namespace == namespace && ref.Name == name
+	return ref != nil && ref.Namespace == scope.Namespace && ref.Name == scope.Object
 }
 
 func managed(object client.Object) bool {
@@ -199,10 +204,10 @@ func terminatingMessage(pvc *corev1.PersistentVolumeClaim, pv *corev1.Persistent
 }
 
 // Exists reports whether a managed claim or volume of a Dataset exists.
-func (v Volumes) Exists(ctx context.Context, namespace, name string) (bool, error) {
-	pvc, pv, err := v.get(ctx, namespace, name)
+func (v Volumes) Exists(ctx context.Context, scope names.Scope) (bool, error) {
+	pvc, pv, err := v.get(ctx, scope)
 	if err != nil {
 		return false, err
 	}
-	return pvc != nil && managed(pvc) || pv != nil && managed(pv) && claimedBy(pv, namespace, name), nil
+	return pvc != nil && managed(pvc) || pv != nil && managed(pv) && claimedBy(pv, scope), nil
 }

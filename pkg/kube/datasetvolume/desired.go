@@ -13,6 +13,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/scopes"
 )
 
 // accessModes returns the access modes of a Dataset's claim; the default is
@@ -27,7 +28,7 @@ func accessModes(dataset *v1alpha1.Dataset) []corev1.PersistentVolumeAccessMode 
 func labels(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) map[string]string {
 	return map[string]string{
 		names.LabelManagedBy:        names.ManagedBy,
-		names.LabelDatasetID:        names.DatasetID(dataset.Namespace, dataset.Name),
+		names.LabelDatasetID:        scopes.OfVolume(dataset).DatasetID(),
 		names.LabelRuntimeNamespace: runtime.Namespace,
 		names.LabelRuntimeName:      runtime.Name,
 	}
@@ -35,7 +36,7 @@ func labels(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) map[strin
 
 func desiredVolume(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime, pvc *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeApplyConfiguration {
 	size, _ := v1alpha1.ClaimSize(dataset) // invalid sizes were rejected before
-	name := names.Volume(dataset.Namespace, dataset.Name)
+	name := scopes.OfVolume(dataset).Volume()
 	ref := corev1ac.ObjectReference().WithAPIVersion("v1").WithKind("PersistentVolumeClaim").
 		WithNamespace(dataset.Namespace).WithName(dataset.Name)
 	if pvc != nil {
@@ -61,7 +62,7 @@ func attributes(runtime *v1alpha1.JindoRuntime) map[string]string {
 		names.AttributeRuntimeName:      runtime.Name,
 		names.AttributeMountType:        names.App,
 		names.AttributeFluidPath:        "/runtime-mnt/jindo/" + runtime.Namespace + "/" + runtime.Name + "/jindofs-fuse",
-		names.AttributeNodeSelectorKey:  names.FuseNodeLabel(runtime.Namespace, runtime.Name),
+		names.AttributeNodeSelectorKey:  scopes.Of(runtime).FuseNodeLabel(),
 		names.AttributeCleanPolicy:      string(cmp.Or(runtime.Spec.Fuse.CleanPolicy, v1alpha1.OnRuntimeDeletedCleanPolicy)),
 	}
 }
@@ -69,13 +70,13 @@ func attributes(runtime *v1alpha1.JindoRuntime) map[string]string {
 func desiredClaim(dataset *v1alpha1.Dataset, runtime *v1alpha1.JindoRuntime) *corev1ac.PersistentVolumeClaimApplyConfiguration {
 	size, _ := v1alpha1.ClaimSize(dataset)
 	labels := labels(dataset, runtime)
-	labels[names.CacheNodeLabel(dataset.Namespace, dataset.Name)] = strconv.FormatBool(true)
+	labels[scopes.OfVolume(dataset).CacheNodeLabel()] = strconv.FormatBool(true)
 	owner := metav1ac.OwnerReference().WithAPIVersion(v1alpha1.APIVersion).WithKind(v1alpha1.DatasetKind).
 		WithName(dataset.Name).WithUID(dataset.UID).WithController(true)
 	requests := corev1ac.VolumeResourceRequirements().WithRequests(corev1.ResourceList{corev1.ResourceStorage: size})
 	spec := corev1ac.PersistentVolumeClaimSpec().WithAccessModes(accessModes(dataset)...).WithResources(requests).
 		WithStorageClassName(names.StorageClass).WithVolumeMode(corev1.PersistentVolumeFilesystem).
-		WithVolumeName(names.Volume(dataset.Namespace, dataset.Name))
+		WithVolumeName(scopes.OfVolume(dataset).Volume())
 	return corev1ac.PersistentVolumeClaim(dataset.Name, dataset.Namespace).WithLabels(labels).
 		WithOwnerReferences(owner).WithSpec(spec)
 }

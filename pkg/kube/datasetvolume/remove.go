@@ -24,15 +24,15 @@ const (
 // protects them from deletion if a pod was created since. Remove removes the
 // protection finalizer of an unused object after ProtectionTimeout, so that
 // deletion always ends.
-func (v Volumes) Remove(ctx context.Context, namespace, name string) (bool, error) {
-	pvc, pv, err := v.get(ctx, namespace, name)
+func (v Volumes) Remove(ctx context.Context, scope names.Scope) (bool, error) {
+	pvc, pv, err := v.get(ctx, scope)
 	if err != nil {
 		return false, err
 	}
 	if pvc != nil && managed(pvc) {
 		return false, v.RemoveClaim(ctx, pvc)
 	}
-	if pv != nil && managed(pv) && claimedBy(pv, namespace, name) {
+	if pv != nil && managed(pv) && claimedBy(pv, scope) {
 		return false, v.RemoveVolume(ctx, pv)
 	}
 	return true, nil

@@ -29,6 +29,9 @@ type Operation struct {
 type Dataset struct {
 	Name  string
 	Phase v1alpha1.DatasetPhase
+	// Volume is the recorded name of the Dataset's PersistentVolume; empty if there is
+	// none.
+	Volume string
 	// Ready reports whether files can be read. If not, Message explains why.
 	Ready   bool
 	Message string

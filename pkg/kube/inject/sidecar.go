@@ -35,7 +35,7 @@ func (p *planner) sidecar() (*sidecar, error) {
 	}
 	handles := make([]string, len(p.found))
 	for i, d := range p.found {
-		handles[i] = names.Volume(p.Namespace, d.Name)
+		handles[i] = names.ScopeOf(p.Namespace, d.Name, d.Volume).Volume()
 	}
 	volumes := strings.Join(unique(handles), ",")
 	image, policy := p.image()

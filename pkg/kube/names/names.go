@@ -4,8 +4,6 @@
 package names
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"path"
 	"strconv"
 )
@@ -173,12 +171,6 @@ const ConfigFormed = "formed"
 // ServiceAccount returns the name of the ServiceAccount of the runtime's pods.
 func ServiceAccount(runtime string) string { return runtime + "-jindofs" }
 
-// DatasetID returns the value of [LabelDatasetID] and [LabelDataset], which is at
-// most 63 bytes long.
-func DatasetID(namespace, runtime string) string {
-	return short(namespace+"-"+runtime, namespace, runtime)
-}
-
 // MasterService returns the name of the Service of one master.
 func MasterService(runtime string, ordinal int) string {
 	return Component(runtime, "master") + "-" + strconv.Itoa(ordinal)
@@ -200,44 +192,10 @@ func WorkerHost(namespace, runtime string, ordinal int) string {
 // contains the key of a runtime's CA.
 func AuthoritySecret(runtimeUID string) string { return "jindo-ca-" + runtimeUID }
 
-// Volume returns the name of the PersistentVolume of a Dataset, which is also its
-// volume handle.
-func Volume(namespace, dataset string) string { return namespace + "-" + dataset }
-
-// MasterVolume returns the name of the PersistentVolume of one master on a tier path
-// of a node.
-func MasterVolume(namespace, runtime string, ordinal int) string {
-	return namespace + "-" + MasterService(runtime, ordinal)
-}
-
 // MasterClaim returns the name of the PersistentVolumeClaim that the StatefulSet
 // creates for one master.
 func MasterClaim(runtime string, ordinal int) string {
 	return "data-" + MasterService(runtime, ordinal)
-}
-
-// FuseNodeLabel returns the label of nodes on which pods use the runtime's mounts.
-func FuseNodeLabel(namespace, runtime string) string { return nodeLabel("f", namespace, runtime) }
-
-// CacheNodeLabel returns the label of nodes on which workers of the runtime cache
-// data.
-func CacheNodeLabel(namespace, runtime string) string { return nodeLabel("s", namespace, runtime) }
-
-// nodeLabel returns a label whose name is at most 63 bytes long.
-func nodeLabel(kind, namespace, runtime string) string {
-	return "fluid.io/" + short(kind+"-"+namespace+"-"+runtime, namespace, runtime)
-}
-
-// short returns name if it is at most 63 bytes long, and otherwise a prefix of it
-// with a digest that differs for every runtime.
-func short(name, namespace, runtime string) string {
-	const limit = 63
-	if len(name) <= limit {
-		return name
-	}
-	sum := sha256.Sum256([]byte(namespace + "/" + runtime))
-	digest := hex.EncodeToString(sum[:8])
-	return name[:limit-1-len(digest)] + "-" + digest
 }
 
 // Labels returns the labels of every object of a runtime. The role may be empty.

@@ -19,8 +19,8 @@ func (in *Input) fuse() *appsv1.DaemonSet {
 	template := in.template(c, in.fuseSettings())
 	template.Spec.Affinity.NodeAffinity = &corev1.NodeAffinity{
 		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
-			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.FuseNodeLabel(in.Plan.Namespace, in.Plan.Name)), notVirtual()}},
-			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(names.CacheNodeLabel(in.Plan.Namespace, in.Plan.Name)), notVirtual()}},
+			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(in.Scope.FuseNodeLabel()), notVirtual()}},
+			{MatchExpressions: []corev1.NodeSelectorRequirement{labelled(in.Scope.CacheNodeLabel()), notVirtual()}},
 		}},
 	}
 	template.Spec.PriorityClassName = cmp.Or(in.FusePriorityClass, in.PriorityClass)

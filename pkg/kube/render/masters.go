@@ -131,7 +131,7 @@ func (in *Input) masterVolume(ordinal int, node string) *corev1.PersistentVolume
 	labels[names.LabelRuntimeUID] = string(in.Runtime.UID)
 	return &corev1.PersistentVolume{
 		TypeMeta:   typeMeta("v1", "PersistentVolume"),
-		ObjectMeta: metav1.ObjectMeta{Name: names.MasterVolume(in.Plan.Namespace, in.Plan.Name, ordinal), Labels: labels},
+		ObjectMeta: metav1.ObjectMeta{Name: in.Scope.MasterVolume(ordinal), Labels: labels},
 		Spec: corev1.PersistentVolumeSpec{
 			Capacity:                      corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(masterStorage)},
 			AccessModes:                   []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},

@@ -31,6 +31,8 @@ type Input struct {
 	// nil for a runtime without one.
 	Runtime *v1alpha1.JindoRuntime
 	Dataset *v1alpha1.Dataset
+	// Scope is the scope of the runtime; zero selects that without a recorded name.
+	Scope names.Scope
 	// Images are the complete image references of the pods.
 	Images v1alpha1.RuntimeImages
 	// ClusterID and Formed are the formation record.
@@ -64,6 +66,9 @@ type Input struct {
 func Objects(in Input) ([]client.Object, error) {
 	if in.Plan == nil || in.Runtime == nil {
 		return nil, errors.New("render runtime: plan or runtime is missing")
+	}
+	if in.Scope.Name == "" {
+		in.Scope = names.ScopeOf(in.Plan.Namespace, in.Plan.Name, "")
 	}
 	config, err := in.config()
 	if err != nil {
@@ -140,7 +145,7 @@ func Owner(runtime *v1alpha1.JindoRuntime) metav1.OwnerReference {
 // labels returns the labels of the runtime's objects.
 func (in *Input) labels(role string) map[string]string {
 	labels := names.Labels(in.Plan.Name, role)
-	labels[names.LabelDatasetID] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
+	labels[names.LabelDatasetID] = in.Scope.DatasetID()
 	return labels
 }
 

@@ -40,7 +40,7 @@ func (in *Input) workers() *appsv1.StatefulSet {
 		// worker would serve a directory that was not checked.
 		worker.Args = append(slices.Clone(worker.Args), "--directory="+strings.ReplaceAll(directory, "$", "$$"))
 	}
-	template.Labels[names.LabelDataset] = names.DatasetID(in.Plan.Namespace, in.Plan.Name)
+	template.Labels[names.LabelDataset] = in.Scope.DatasetID()
 	template.Labels[names.LabelPlacement] = string(in.placement())
 	in.placeWorkers(template.Spec.Affinity)
 	grace := int64(drainGrace)
@@ -167,7 +167,7 @@ func (in *Input) placeWorkers(affinity *corev1.Affinity) {
 		PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{
 			Weight: 100,
 			Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{
-				labelled(names.FuseNodeLabel(in.Plan.Namespace, in.Plan.Name)),
+				labelled(in.Scope.FuseNodeLabel()),
 			}},
 		}},
 	}

@@ -82,7 +82,7 @@ func TestDirectoriesAreRemoved(t *testing.T) {
 // TestLostStatusDirectories: without status, directories are found by the workers'
 // node label.
 func TestLostStatusDirectories(t *testing.T) {
-	s := newTestbed(t, node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))
+	s := newTestbed(t, node("node-1", names.ScopeOf(namespace, "hadoop", "").CacheNodeLabel()), node("node-2"))
 	s.rt.Spec.TieredStore.Levels = []v1alpha1.Level{{MediumType: v1alpha1.MediumSSD, Path: "/mnt/disk1,/mnt/disk2", Quota: "2Gi"}, {MediumType: v1alpha1.MediumMEM, Path: "/dev/shm", Quota: "1Gi"}}
 	s.run()
 	pods := s.cleaners()
@@ -95,7 +95,7 @@ func TestLostStatusDirectories(t *testing.T) {
 // does not allow, even if the status or the spec names it.
 func TestRefusedDirectoriesAreLeft(t *testing.T) {
 	const tenant = "/var/lib/kubelet/pods/0a1b/volumes/kubernetes.io~empty-dir/v"
-	s := newTestbed(t, node("node-1", names.CacheNodeLabel(namespace, "hadoop")))
+	s := newTestbed(t, node("node-1", names.ScopeOf(namespace, "hadoop", "").CacheNodeLabel()))
 	s.rt.Status.CacheDirectories = []v1alpha1.CacheDirectory{{Node: "node-1", Paths: []string{
 		tenant + "/default/hadoop/jindofs/tier", "/default/hadoop", "/mnt/disk1/x/default/hadoop/jindofs/tier", "/mnt/disk9/default/hadoop/jindofs/data",
 	}}}

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
-	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/scopes"
 )
 
 // rootsOnNodes returns, by node, the directories below which the runtime's own
@@ -28,7 +28,7 @@ func (t *teardown) rootsOnNodes(ctx context.Context) (roots, left map[string][]s
 			}
 		}
 	}
-	cached, err := t.nodesWithLabel(ctx, names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name))
+	cached, err := t.nodesWithLabel(ctx, scopes.Of(t.runtime).CacheNodeLabel())
 	if err != nil {
 		return nil, nil, err
 	}

@@ -9,15 +9,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/scopes"
 )
 
-// removeLabels removes the runtime's labels from nodes.
+// removeLabels removes the runtime's labels from nodes. Those of a runtime without a
+// recorded scope remain if another runtime has the same.
 func (t *teardown) removeLabels(ctx context.Context) (*Result, error) {
-	for _, label := range []string{
-		names.CacheNodeLabel(t.runtime.Namespace, t.runtime.Name),
-		names.FuseNodeLabel(t.runtime.Namespace, t.runtime.Name),
-	} {
+	scope := scopes.Of(t.runtime)
+	used, err := t.usedByOthers(ctx, scope)
+	if err != nil || used {
+		return nil, err
+	}
+	for _, label := range []string{scope.CacheNodeLabel(), scope.FuseNodeLabel()} {
 		nodes, err := t.nodesWithLabel(ctx, label)
 		if err != nil {
 			return nil, err
@@ -29,6 +34,20 @@ func (t *teardown) removeLabels(ctx context.Context) (*Result, error) {
 		}
 	}
 	return nil, nil
+}
+
+// usedByOthers reports whether another runtime has the labels of a scope.
+func (t *teardown) usedByOthers(ctx context.Context, scope names.Scope) (bool, error) {
+	runtimes := &v1alpha1.JindoRuntimeList{}
+	if err := t.Live.List(ctx, runtimes); err != nil {
+		return false, fmt.Errorf("list JindoRuntimes: %w", err)
+	}
+	for i := range runtimes.Items {
+		if other := &runtimes.Items[i]; other.UID != t.runtime.UID && scopes.Of(other).Overlaps(scope) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // nodesWithLabel returns the names of the nodes with a label.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/scopes"
 )
 
 // Prefixes of node labels.
@@ -90,20 +91,20 @@ func (s *sweep) readRuntimes(ctx context.Context) error {
 		return fmt.Errorf("list Datasets: %w", err)
 	}
 	s.runtimes, s.uids, s.labels = map[types.NamespacedName]bool{}, map[string]bool{}, map[string]bool{}
-	keep := func(namespace, name string) {
-		s.labels[names.CacheNodeLabel(namespace, name)] = true
-		s.labels[names.FuseNodeLabel(namespace, name)] = true
+	keep := func(scope names.Scope) {
+		s.labels[scope.CacheNodeLabel()] = true
+		s.labels[scope.FuseNodeLabel()] = true
 	}
 	for i := range runtimes.Items {
 		r := &runtimes.Items[i]
 		s.runtimes[client.ObjectKeyFromObject(r)] = true
 		s.uids[string(r.UID)] = true
-		keep(r.Namespace, r.Name)
+		keep(scopes.Of(r))
 	}
 	for i := range datasets.Items {
 		for _, r := range datasets.Items[i].Status.Runtimes {
 			if r.Type != v1alpha1.JindoRuntimeType {
-				keep(datasets.Items[i].Namespace, datasets.Items[i].Name)
+				keep(names.ScopeOf(datasets.Items[i].Namespace, datasets.Items[i].Name, ""))
 			}
 		}
 	}

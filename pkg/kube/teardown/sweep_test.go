@@ -28,7 +28,7 @@ func TestSweep(t *testing.T) {
 	alluxio.Status.Runtimes = []v1alpha1.Runtime{{Name: "alluxio", Type: "alluxio"}}
 	removed := []client.Object{
 		&corev1.PersistentVolume{ObjectMeta: meta("", "default-hbase", runtimeLabels()), Spec: corev1.PersistentVolumeSpec{ClaimRef: &corev1.ObjectReference{Namespace: namespace, Name: "hbase"}}},
-		&corev1.PersistentVolume{ObjectMeta: meta("", names.MasterVolume(namespace, "hadoop", 0), runtimeLabels())},
+		&corev1.PersistentVolume{ObjectMeta: meta("", names.ScopeOf(namespace, "hadoop", "").MasterVolume(0), runtimeLabels())},
 		&corev1.Secret{ObjectMeta: meta(system, names.AuthoritySecret("uid-1"), nil)},
 		cleaner("c1", "uid-1"),
 	}

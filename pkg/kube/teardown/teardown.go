@@ -119,7 +119,7 @@ func (t *teardown) removeClaims(ctx context.Context) (*Result, error) {
 		return nil, fmt.Errorf("list PersistentVolumeClaims of JindoRuntime %s/%s: %w", t.runtime.Namespace, t.runtime.Name, err)
 	}
 	claims.Items = slices.DeleteFunc(claims.Items, func(c corev1.PersistentVolumeClaim) bool {
-		return c.Spec.VolumeName != names.Volume(c.Namespace, c.Name) // not the claim of a Dataset
+		return !names.ScopeOf(c.Namespace, c.Name, c.Spec.VolumeName).Possible() // not the claim of a Dataset
 	})
 	for i := range claims.Items {
 		name := claims.Items[i].Name
@@ -134,7 +134,7 @@ func (t *teardown) removeClaims(ctx context.Context) (*Result, error) {
 	}
 	for i := range claims.Items {
 		name := claims.Items[i].Name
-		gone, err := t.volumeStore().Remove(ctx, t.runtime.Namespace, name)
+		gone, err := t.volumeStore().Remove(ctx, names.ScopeOf(t.runtime.Namespace, name, claims.Items[i].Spec.VolumeName))
 		if err != nil {
 			return nil, err
 		}

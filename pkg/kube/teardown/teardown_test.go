@@ -27,7 +27,7 @@ func TestEverythingIsRemoved(t *testing.T) {
 		&corev1.Service{ObjectMeta: meta(namespace, "hadoop2-jindofs-worker", nil)},
 	}
 	s := newTestbed(t, slices.Concat(allObjects(), foreign, []client.Object{
-		node("node-1", names.CacheNodeLabel(namespace, "hadoop"), names.FuseNodeLabel(namespace, "hadoop"), names.CacheNodeLabel(namespace, "hive")),
+		node("node-1", names.ScopeOf(namespace, "hadoop", "").CacheNodeLabel(), names.ScopeOf(namespace, "hadoop", "").FuseNodeLabel(), names.ScopeOf(namespace, "hive", "").CacheNodeLabel()),
 	})...)
 	if result := s.run(); !result.Done {
 		t.Fatalf("result %+v", result)
@@ -43,7 +43,7 @@ func TestEverythingIsRemoved(t *testing.T) {
 		}
 	}
 	n := node("node-1")
-	if s.exists(n); len(n.Labels) != 2 || n.Labels["keep"] != "x" || n.Labels[names.CacheNodeLabel(namespace, "hive")] != "true" {
+	if s.exists(n); len(n.Labels) != 2 || n.Labels["keep"] != "x" || n.Labels[names.ScopeOf(namespace, "hive", "").CacheNodeLabel()] != "true" {
 		t.Errorf("node labels: %v", n.Labels)
 	}
 	if events := s.recordedEvents(); events != "" {
@@ -138,7 +138,7 @@ func terminating(pod *corev1.Pod, ago time.Duration) *corev1.Pod {
 // is completed by the next controller.
 func TestControllerRestartsAtEachStep(t *testing.T) {
 	for steps := range 25 {
-		s := newTestbed(t, append(allObjects(), node("node-1", names.CacheNodeLabel(namespace, "hadoop")), node("node-2"))...)
+		s := newTestbed(t, append(allObjects(), node("node-1", names.ScopeOf(namespace, "hadoop", "").CacheNodeLabel()), node("node-2"))...)
 		s.rt.Status.CacheDirectories = directories()
 		calls := 0
 		c := interceptor.NewClient(s.c, interceptor.Funcs{

@@ -158,7 +158,7 @@ func allObjects() []client.Object {
 	for i := range 3 {
 		objects = append(objects,
 			&corev1.PersistentVolumeClaim{ObjectMeta: meta(namespace, names.MasterClaim(n, i), nil)},
-			&corev1.PersistentVolume{ObjectMeta: meta("", names.MasterVolume(namespace, n, i), runtimeLabels())},
+			&corev1.PersistentVolume{ObjectMeta: meta("", names.ScopeOf(namespace, n, "").MasterVolume(i), runtimeLabels())},
 			&corev1.Service{ObjectMeta: meta(namespace, names.MasterService(n, i), nil)})
 	}
 	for _, role := range []string{"master", "worker", "fuse", "admin", "credentials"} {

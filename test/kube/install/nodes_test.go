@@ -83,7 +83,7 @@ func TestNodePluginChangesItsOwnLabelsOnly(t *testing.T) {
 			t.Errorf("%s: %v, want %q", row.name, err, row.want)
 		}
 	}
-	if !strings.HasPrefix(names.FuseNodeLabel("a", "b"), "fluid.io/f-") || !strings.HasPrefix(names.CacheNodeLabel("a", "b"), "fluid.io/s-") {
+	if !strings.HasPrefix(names.ScopeOf("a", "b", "").FuseNodeLabel(), "fluid.io/f-") || !strings.HasPrefix(names.ScopeOf("a", "b", "").CacheNodeLabel(), "fluid.io/s-") {
 		t.Error("node labels do not have the prefixes of the policy")
 	}
 }

@@ -160,7 +160,7 @@ func (f *finder) describe(ctx context.Context, dataset *v1alpha1.Dataset) (*inje
 		}
 		f.listed = true
 	}
-	d := &inject.Dataset{Name: dataset.Name, Phase: dataset.Status.Phase, Runtime: plan.Serving(dataset, f.runtimes)}
+	d := &inject.Dataset{Name: dataset.Name, Phase: dataset.Status.Phase, Volume: dataset.Status.VolumeName, Runtime: plan.Serving(dataset, f.runtimes)}
 	if c := health.DatasetCondition(dataset, v1alpha1.DatasetReady); c != nil {
 		d.Ready, d.Message = c.Status == corev1.ConditionTrue, c.Message
 	}

@@ -33,6 +33,7 @@ func TestOnAPIServer(t *testing.T) {
 		"Unbound":       testUnbound,
 		"Invalid":       testInvalidDataset,
 		"SweepOnServer": testSweep,
+		"Tenants":       testTenants,
 	} {
 		t.Run(name, func(t *testing.T) { test(c.newNamespace(t)) })
 	}

@@ -259,6 +259,7 @@ func (s *testNamespace) makeReady() {
 	s.eventually(func() string {
 		r := &v1alpha1.JindoRuntime{}
 		s.get("hadoop", r)
+		r.Status.ScopeName = s.name + "-hadoop"
 		r.Status.MasterPhase, r.Status.WorkerPhase, r.Status.FusePhase = v1alpha1.RuntimePhaseReady, v1alpha1.RuntimePhaseReady, v1alpha1.RuntimePhaseReady
 		r.Status.Mounts = []v1alpha1.Mount{{Name: "hadoop", Path: "/hadoop", MountPoint: "oss://bucket/data/"}}
 		if err := s.admin.Status().Update(s.t.Context(), r); err != nil {

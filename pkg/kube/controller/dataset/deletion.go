@@ -13,6 +13,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/scopes"
 )
 
 // delete waits until no pod mounts the Dataset, then removes its volume and its
@@ -28,7 +29,7 @@ func (r *Reconciler) delete(ctx context.Context, dataset *v1alpha1.Dataset, fore
 	if len(users) > 0 {
 		return r.reportBlocked(ctx, dataset, users, foreign)
 	}
-	removed, err := r.volumes().Remove(ctx, dataset.Namespace, dataset.Name)
+	removed, err := r.volumes().Remove(ctx, scopes.OfVolume(dataset))
 	if err != nil {
 		return reconcile.Result{}, err
 	}
@@ -48,7 +49,7 @@ func (r *Reconciler) delete(ctx context.Context, dataset *v1alpha1.Dataset, fore
 // users returns the pods that mount the Dataset's claim. A foreign claim of the same
 // name does not count unless another kind of runtime serves the Dataset.
 func (r *Reconciler) users(ctx context.Context, dataset *v1alpha1.Dataset, foreign bool) ([]string, error) {
-	exists, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
+	exists, err := r.volumes().Exists(ctx, scopes.OfVolume(dataset))
 	if err != nil || !exists && !foreign {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/names"
+	"github.com/jindo-io/jindo/pkg/kube/scopes"
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
@@ -60,6 +62,9 @@ type Reconciler struct {
 	// ProtectionTimeout is how long to wait before the protection finalizer of an
 	// unused volume is removed; 0 selects datasetvolume.DefaultProtectionTimeout.
 	ProtectionTimeout time.Duration
+
+	// scopes is held while the name of a volume is decided and recorded.
+	scopes sync.Mutex
 }
 
 var _ reconcile.Reconciler = (*Reconciler)(nil)
@@ -139,11 +144,39 @@ func (r *Reconciler) reconcile(ctx context.Context, request reconcile.Request) (
 	case foreign:
 		return reconcile.Result{}, nil
 	}
+	if err := r.recordScope(ctx, dataset); err != nil {
+		return reconcile.Result{}, err
+	}
 	in, result, err := r.observe(ctx, dataset)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	return result, r.writeStatus(ctx, dataset, in)
+}
+
+// recordScope records the name of the volume before anything derives from it. A
+// lock is held meanwhile, so that the second of two Datasets that are
+// created at the same time reads the name of the first.
+func (r *Reconciler) recordScope(ctx context.Context, dataset *v1alpha1.Dataset) error {
+	if dataset.Status.VolumeName != "" {
+		return nil
+	}
+	r.scopes.Lock()
+	defer r.scopes.Unlock()
+	scope, err := scopes.Dataset(ctx, r.Live, dataset)
+	if err != nil {
+		return err
+	}
+	before := dataset.DeepCopy()
+	dataset.Status.VolumeName = scope.Name
+	if dataset.Status.Conditions == nil {
+		dataset.Status.Conditions = []v1alpha1.DatasetCondition{}
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Client.Status().Patch(ctx, dataset, patch, client.FieldOwner(names.FieldManager)); err != nil {
+		return client.IgnoreNotFound(wrap(err, "write status of Dataset %s/%s", dataset.Namespace, dataset.Name))
+	}
+	return nil
 }
 
 // servedByOtherRuntime reports whether another kind of runtime serves the Dataset.
@@ -237,7 +270,7 @@ func (r *Reconciler) withoutRuntime(ctx context.Context, dataset *v1alpha1.Datas
 // withTerminatingRuntime keeps the volume: the deletion of the runtime removes it
 // after the pods that mount it have been deleted.
 func (r *Reconciler) withTerminatingRuntime(ctx context.Context, dataset *v1alpha1.Dataset, in inputs) (inputs, reconcile.Result, error) {
-	exists, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
+	exists, err := r.volumes().Exists(ctx, scopes.OfVolume(dataset))
 	if err != nil {
 		return inputs{}, reconcile.Result{}, err
 	}
@@ -248,7 +281,7 @@ func (r *Reconciler) withTerminatingRuntime(ctx context.Context, dataset *v1alph
 
 // removeUnused removes the volume unless pods mount it, and returns these pods.
 func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset) (users []string, removed bool, err error) {
-	exists, err := r.volumes().Exists(ctx, dataset.Namespace, dataset.Name)
+	exists, err := r.volumes().Exists(ctx, scopes.OfVolume(dataset))
 	if err != nil || !exists {
 		return nil, !exists, err
 	}
@@ -256,7 +289,7 @@ func (r *Reconciler) removeUnused(ctx context.Context, dataset *v1alpha1.Dataset
 	if err != nil || len(users) > 0 {
 		return users, false, err
 	}
-	removed, err = r.volumes().Remove(ctx, dataset.Namespace, dataset.Name)
+	removed, err = r.volumes().Remove(ctx, scopes.OfVolume(dataset))
 	return nil, removed, err
 }
 

@@ -45,7 +45,7 @@ func buildStatus(f inputs, now metav1.Time) v1alpha1.DatasetStatus {
 		ObservedGeneration: f.dataset.Generation,
 		DataLoadRef:        old.DataLoadRef, DataBackupRef: old.DataBackupRef,
 		OperationRef: old.OperationRef, DatasetRef: old.DatasetRef,
-		Phase: phase(f),
+		Phase: phase(f), VolumeName: old.VolumeName,
 	}
 	if f.bound() {
 		setServedStatus(&status, f)

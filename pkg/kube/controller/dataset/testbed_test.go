@@ -214,6 +214,7 @@ func newRuntime(name, serves string, at int64) *v1alpha1.JindoRuntime {
 		Name: name, Namespace: namespace, UID: types.UID("uid-" + name), CreationTimestamp: metav1.Unix(at, 0), Finalizers: []string{names.RuntimeFinalizer},
 	}}
 	r.Spec.Master.Replicas = new(int32(3))
+	r.Status.ScopeName = namespace + "-" + name
 	if serves != "" {
 		r.Annotations = map[string]string{v1alpha1.DatasetAnnotation: serves}
 	}

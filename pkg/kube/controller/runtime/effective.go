@@ -11,6 +11,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
 	"github.com/jindo-io/jindo/pkg/kube/datasetvolume"
 	"github.com/jindo-io/jindo/pkg/kube/health"
+	"github.com/jindo-io/jindo/pkg/kube/names"
 	"github.com/jindo-io/jindo/pkg/kube/render"
 	"github.com/jindo-io/jindo/pkg/plan"
 	"github.com/jindo-io/jindo/pkg/topology"
@@ -34,6 +35,7 @@ type desired struct {
 	// dataset is nil if the runtime serves none.
 	dataset  *v1alpha1.Dataset
 	plan     *plan.Plan
+	scope    names.Scope
 	topology topology.Topology
 }
 

@@ -88,7 +88,7 @@ func TestRecordOfUsersIsIgnored(t *testing.T) {
 	}
 	after, volume := &appsv1.StatefulSet{}, &corev1.PersistentVolume{}
 	c.mustGet(t, ns, "hadoop-jindofs-worker", after)
-	c.mustGet(t, "", names.MasterVolume(ns, "hadoop", 0), volume)
+	c.mustGet(t, "", names.ScopeOf(ns, "hadoop", "").MasterVolume(0), volume)
 	if after.Generation != workers.Generation || !strings.HasPrefix(volume.Spec.HostPath.Path, "/mnt/disk1/") {
 		t.Errorf("workers have generation %d, before %d; the master's volume is %s", after.Generation, workers.Generation, volume.Spec.HostPath.Path)
 	}

@@ -271,7 +271,7 @@ func TestReleasedVolume(t *testing.T) {
 	t.Parallel()
 	c := start(t)
 	ns := c.startReady(t)
-	name := names.MasterVolume(ns, "hadoop", 0)
+	name := names.ScopeOf(ns, "hadoop", "").MasterVolume(0)
 	eventually(t, func() error {
 		volume := &corev1.PersistentVolume{}
 		c.mustGet(t, "", name, volume)

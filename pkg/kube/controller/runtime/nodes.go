@@ -76,7 +76,7 @@ func (l nodeLabels) label(ctx context.Context, want *desired, w *workloads, p *p
 	if want.plan.Workers == nil {
 		return nil
 	}
-	label := names.CacheNodeLabel(want.plan.Namespace, want.plan.Name)
+	label := want.scope.CacheNodeLabel()
 	on := map[string]bool{}
 	placed := 0
 	for _, pod := range w.pods[plan.RoleWorker] {

@@ -36,7 +36,7 @@ type objects struct {
 func (o objects) reconcile(ctx context.Context, r *report, want *desired, ca []byte, p *placement, refused *refusal, leaving drained) (templates, error) {
 	formation := r.status.Formation
 	in := render.Input{
-		Plan: want.plan, Runtime: want.runtime, Dataset: want.dataset, Images: want.effective.Images,
+		Plan: want.plan, Runtime: want.runtime, Dataset: want.dataset, Scope: want.scope, Images: want.effective.Images,
 		ClusterID: formation.ClusterID, Formed: formation.Formed, CA: ca, MasterNodes: p.masters,
 		PriorityClass: o.priorityClass, FusePriorityClass: o.fusePriorityClass, HostPaths: o.hostPaths, SystemNamespace: o.systemNamespace, PodSecurity: refused.podSecurity,
 	}

@@ -14,6 +14,7 @@ import (
 // subReconcilers are the parts of a pass. Each has its own file, which declares its
 // inputs and outputs; none reads what another one has not returned.
 type subReconcilers struct {
+	scopes       *scopeNames
 	declarations declarations
 	effective    effectiveSpecs
 	formations   formations
@@ -37,6 +38,7 @@ type subReconcilers struct {
 func (r *Reconciler) subReconcilers() subReconcilers {
 	workloads, fallbacks := workloadReader{r.Client}, fallbacks{r.Image}
 	return subReconcilers{
+		scopes:       &scopeNames{client: r.Client, live: r.Live, recorder: r.Recorder},
 		declarations: declarations{r.Client, r.Image},
 		effective:    effectiveSpecs{live: r.Live, takeover: takeover{r.Client, r.HostPaths}},
 		formations:   formations{r.Live, r.authorities, r.connections},
@@ -65,6 +67,10 @@ func (r *Reconciler) subReconcilers() subReconcilers {
 // next effective spec. After an error in applying objects it still observes the state
 // and sets the status.
 func (r *Reconciler) pass(ctx context.Context, rep *report) error {
+	if err := r.parts.scopes.reconcile(ctx, rep); err != nil {
+		rep.setFailed(err)
+		return err
+	}
 	rep.status.ObservedGeneration = rep.runtime.Generation
 	declared, want, err := r.desired(ctx, rep)
 	if err != nil || want == nil {
@@ -97,6 +103,7 @@ func (r *Reconciler) desired(ctx context.Context, rep *report) (declaration, *de
 	if formed, err := r.parts.formations.reconcile(ctx, rep, want); err != nil || !formed {
 		return declared, nil, err
 	}
+	want.scope = names.ScopeOf(rep.runtime.Namespace, rep.runtime.Name, rep.status.ScopeName)
 	want.topology = want.topologyOf(rep.status.Formation.ClusterID)
 	rep.status.Images, rep.status.ValueFileConfigmap = want.effective.Images.DeepCopy(), names.Config(rep.runtime.Name)
 	before := rep.runtime.Status

@@ -56,7 +56,7 @@ func (c placements) reconcile(ctx context.Context, want *desired, refused refusa
 	p.masters, p.foreign = make([]string, want.plan.Masters.Replicas), map[int]bool{}
 	for i := range p.masters {
 		volume := &corev1.PersistentVolume{}
-		name := names.MasterVolume(want.plan.Namespace, want.plan.Name, i)
+		name := want.scope.MasterVolume(i)
 		err := c.client.Get(ctx, client.ObjectKey{Name: name}, volume)
 		if apierrors.IsNotFound(err) {
 			// The cache has volumes of runtimes only, and not those of a moment ago.
@@ -86,15 +86,12 @@ func (c placements) reconcile(ctx context.Context, want *desired, refused refusa
 // foreignVolume describes a volume with the name of a master's that does not belong to
 // the runtime.
 func foreignVolume(volume *corev1.PersistentVolume, runtime *v1alpha1.JindoRuntime) string {
-	namespace, name := volume.Labels[names.LabelRuntimeNamespace], volume.Labels[names.LabelRuntimeName]
-	switch {
-	case namespace == runtime.Namespace && name == runtime.Name:
+	if volume.Labels[names.LabelRuntimeNamespace] == runtime.Namespace && volume.Labels[names.LabelRuntimeName] == runtime.Name {
 		return fmt.Sprintf("PersistentVolume %s of an earlier runtime still exists", volume.Name)
-	case name != "":
-		// Its namespace is not for the users of this one to see.
-		return fmt.Sprintf("PersistentVolume %s belongs to a JindoRuntime of another namespace, whose volumes have the same names: give this runtime another name", volume.Name)
 	}
-	return fmt.Sprintf("PersistentVolume %s exists and does not belong to a JindoRuntime: delete it, or give this runtime another name", volume.Name)
+	// A runtime selects names that are free; this one was created afterwards. Its
+	// namespace, if it has one, is not for the users of this one to see.
+	return fmt.Sprintf("PersistentVolume %s exists and does not belong to this runtime: if it is not one of another runtime, delete it; otherwise give this runtime another name", volume.Name)
 }
 
 // releaseVolume makes a volume whose claim was deleted available to the next claim
@@ -141,7 +138,7 @@ func (p *placement) chooseNodes(want *desired) {
 		case !p.hasHost(host):
 			p.problems = append(p.problems, fmt.Sprintf(
 				"node %s with the volume of %s not found: delete PersistentVolumeClaim %s and the pod, then PersistentVolume %s, and the master starts on another node and replicates from the others",
-				host, want.plan.Masters.InstanceName(i), names.MasterClaim(want.plan.Name, i), names.MasterVolume(want.plan.Namespace, want.plan.Name, i)))
+				host, want.plan.Masters.InstanceName(i), names.MasterClaim(want.plan.Name, i), want.scope.MasterVolume(i)))
 		}
 	}
 	if missing > 0 {

@@ -106,7 +106,7 @@ func TestSeedPair(t *testing.T) {
 	var hosts []string
 	for i := range 3 {
 		volume := &corev1.PersistentVolume{}
-		c.waitFor(t, "", names.MasterVolume(ns, "hadoop", i), volume)
+		c.waitFor(t, "", names.ScopeOf(ns, "hadoop", "").MasterVolume(i), volume)
 		hosts = append(hosts, volume.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values[0])
 	}
 	slices.Sort(hosts)
@@ -158,7 +158,7 @@ func TestSeedPair(t *testing.T) {
 	})
 	node := &corev1.Node{}
 	c.mustGet(t, "", "node1", node)
-	if node.Labels[names.CacheNodeLabel(ns, "hadoop")] != "true" {
+	if node.Labels[names.ScopeOf(ns, "hadoop", "").CacheNodeLabel()] != "true" {
 		t.Errorf("node1 has labels %v", node.Labels)
 	}
 

@@ -83,7 +83,7 @@ func setWorkers(r *report, want *desired, w *workloads) {
 	wanted := want.plan.Workers.Replicas
 	s.DesiredWorkerNumberScheduled = wanted
 	s.Selector = labels.SelectorFromSet(render.Selector(want.plan.Name, plan.RoleWorker)).String()
-	s.CacheAffinity = cacheAffinity(want.plan)
+	s.CacheAffinity = cacheAffinity(want.scope)
 	if set := w.workers; set != nil {
 		s.CurrentWorkerNumberScheduled, s.WorkerNumberReady = set.Status.Replicas, set.Status.ReadyReplicas
 		s.WorkerNumberAvailable = set.Status.AvailableReplicas
@@ -144,10 +144,10 @@ func setComponent(r *report, initialized, ready v1alpha1.RuntimeConditionType, c
 	r.setCondition(ready, false, string(phase), notReadyMessage)
 }
 
-func cacheAffinity(p *plan.Plan) *corev1.NodeAffinity {
+func cacheAffinity(scope names.Scope) *corev1.NodeAffinity {
 	return &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
 		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{{
-			Key: names.CacheNodeLabel(p.Namespace, p.Name), Operator: corev1.NodeSelectorOpIn, Values: []string{"true"},
+			Key: scope.CacheNodeLabel(), Operator: corev1.NodeSelectorOpIn, Values: []string{"true"},
 		}}}},
 	}}
 }

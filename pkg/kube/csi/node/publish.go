@@ -112,7 +112,7 @@ func (n *Node) putRecord(v records.Volume, begin func(*runtime) error) (*runtime
 // server.
 func (n *Node) publishFiles(ctx context.Context, v records.Volume) error {
 	r, err := n.putRecord(v, func(r *runtime) error {
-		r.labelWanted = true
+		r.labelWanted, r.label = true, nodeLabel(v)
 		return r.manager.Ensure(ctx)
 	})
 	if err != nil {

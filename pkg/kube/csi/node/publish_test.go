@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/jindo-io/jindo/pkg/kube/csi/records"
 	"github.com/jindo-io/jindo/pkg/kube/names"
 )
 
@@ -23,7 +24,7 @@ func TestPublishWaitsForAServer(t *testing.T) {
 	if err := s.publish(volume); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no FUSE server") {
 		t.Fatalf("publish without a server: %v", err)
 	}
-	if labels := s.cluster.labelled(); len(labels) != 1 || labels[0] != names.FuseNodeLabel("ns", "hadoop") {
+	if labels := s.cluster.labelled(); len(labels) != 1 || labels[0] != names.ScopeOf("ns", "hadoop", "").FuseNodeLabel() {
 		t.Errorf("labels %v", labels)
 	}
 	session := s.inlineRequest("fuse", names.RoleFuse)
@@ -181,4 +182,29 @@ func TestVolumesOfDeletedPodsAreRemoved(t *testing.T) {
 		left, err := filepath.Glob(filepath.Join(s.node.dir(), "*_*"))
 		return err == nil && len(left) == 0 && len(s.node.store.All()) == 0
 	})
+}
+
+// TestLabelOfVolume checks that a volume names the label of nodes, also after a restart,
+// and that no other label can be requested.
+func TestLabelOfVolume(t *testing.T) {
+	s := newTestbed(t, nil)
+	scope := names.ScopeOf("ns", "hadoop", "").Distinct(0)
+	request := func(label string) error {
+		return s.publish(s.filesRequest("reader", map[string]string{names.AttributeNodeSelectorKey: label}))
+	}
+	for _, label := range []string{"node-role.kubernetes.io/control-plane", "fluid.io/s-ns-hadoop", "fluid.io/f-", "fluid.io/f-a/b", "fluid.io/f-" + strings.Repeat("x", 70)} {
+		if err := request(label); status.Code(err) != codes.InvalidArgument || len(s.cluster.labelled()) > 0 {
+			t.Errorf("label %q: %v, labels %v", label, err, s.cluster.labelled())
+		}
+	}
+	if err := request(scope.FuseNodeLabel()); status.Code(err) != codes.Unavailable {
+		t.Fatalf("publish without a server: %v", err)
+	}
+	if labels := s.cluster.labelled(); len(labels) != 1 || labels[0] != scope.FuseNodeLabel() {
+		t.Errorf("labels %v, want %s", labels, scope.FuseNodeLabel())
+	}
+	s.restart(nil)
+	if label := s.node.runtime(records.Runtime{Namespace: "ns", Name: "hadoop"}).label; label != scope.FuseNodeLabel() {
+		t.Errorf("label %s after a restart, want %s", label, scope.FuseNodeLabel())
+	}
 }

@@ -137,7 +137,23 @@ func fillFiles(v *records.Volume, attributes map[string]string, readOnly bool) e
 	if v.SubPath != "" && !filepath.IsLocal(v.SubPath) || strings.ContainsRune(v.SubPath, 0) || len(v.SubPath) > maxTarget {
 		return invalid("volume %s: invalid volumeAttributes.%s %.200q: it must be a directory of the dataset, without \"..\"", v.ID, names.AttributeSubPath, v.SubPath)
 	}
-	return checkRuntime(v)
+	if err := checkRuntime(v); err != nil {
+		return err
+	}
+	return fillNodeLabel(v, attributes[names.AttributeNodeSelectorKey])
+}
+
+// fillNodeLabel sets v.NodeLabel if label is not the one of a runtime without a name of
+// its own.
+func fillNodeLabel(v *records.Volume, label string) error {
+	if label == "" || label == nodeLabel(*v) {
+		return nil
+	}
+	if !strings.HasPrefix(label, names.FuseLabelPrefix) || len(validation.IsQualifiedName(label)) > 0 {
+		return invalid("volume %s: invalid volumeAttributes.%s %.200q: it must be a label %s*", v.ID, names.AttributeNodeSelectorKey, label, names.FuseLabelPrefix)
+	}
+	v.NodeLabel = label
+	return nil
 }
 
 func checkRuntime(v *records.Volume) error {

@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -27,6 +28,8 @@ type runtime struct {
 	mu sync.Mutex
 	// labelWanted reports whether the node should have the runtime's label.
 	labelWanted bool
+	// label is the label of nodes that attracts the runtime's FUSE server.
+	label string
 	// emptySince is the time since which there has been no volume; zero while
 	// there is one.
 	emptySince time.Time
@@ -39,8 +42,9 @@ type runtime struct {
 	unpublishing map[string]bool
 
 	labelMu sync.Mutex
-	// labelled is the state of the label at labelledAt.
+	// labelled is the state of the label labelledAs at labelledAt.
 	labelled   bool
+	labelledAs string
 	labelledAt time.Time
 }
 
@@ -51,14 +55,16 @@ func (n *Node) runtime(id records.Runtime) *runtime {
 	if r, ok := n.runtimes[id]; ok {
 		return r
 	}
-	r := &runtime{id: id, dir: filepath.Join(n.dir(), id.Dir()), unpublishing: map[string]bool{}}
+	r := &runtime{id: id, dir: filepath.Join(n.dir(), id.Dir()), unpublishing: map[string]bool{}, label: nodeLabel(records.Volume{Runtime: id})}
 	r.manager = mountmanager.New(mountmanager.Config{
 		Runtime: id, Key: id.Dir(), Mountpoint: filepath.Join(r.dir, "mnt"), FDStore: n.config.FDStore, ServerUIDs: n.config.ServerUIDs,
 		AcceptBacking: fusefd.CacheDirectories(func() []*os.File { return n.tiers(id) }),
 		ServeTimeout:  n.config.ServeTimeout, TerminatingTimeout: n.config.TerminatingTimeout, Logger: n.log,
 	})
 	for _, v := range n.store.Of(id) {
-		r.labelWanted = r.labelWanted || v.Shared()
+		if v.Shared() {
+			r.labelWanted, r.label = true, nodeLabel(v)
+		}
 	}
 	r.emptySince = time.Now()
 	n.runtimes[id] = r
@@ -134,6 +140,11 @@ func (r *runtime) setUnpublishing(target string, unpublishing bool) {
 	}
 }
 
+// nodeLabel returns the label of nodes of a dataset volume.
+func nodeLabel(v records.Volume) string {
+	return cmp.Or(v.NodeLabel, names.ScopeOf(v.Runtime.Namespace, v.Runtime.Name, "").FuseNodeLabel())
+}
+
 // labelRefreshInterval is how often a label that should exist is set again.
 const labelRefreshInterval = time.Minute
 
@@ -142,15 +153,15 @@ func (n *Node) syncLabel(ctx context.Context, r *runtime) error {
 	r.labelMu.Lock()
 	defer r.labelMu.Unlock()
 	r.mu.Lock()
-	wanted := r.labelWanted
+	wanted, label := r.labelWanted, r.label
 	r.mu.Unlock()
-	fresh := !r.labelledAt.IsZero() && (!wanted || time.Since(r.labelledAt) < labelRefreshInterval)
+	fresh := label == r.labelledAs && !r.labelledAt.IsZero() && (!wanted || time.Since(r.labelledAt) < labelRefreshInterval)
 	if r.labelled == wanted && fresh {
 		return nil
 	}
-	if err := n.config.Cluster.LabelNode(ctx, names.FuseNodeLabel(r.id.Namespace, r.id.Name), wanted); err != nil {
+	if err := n.config.Cluster.LabelNode(ctx, label, wanted); err != nil {
 		return fmt.Errorf("label node %s for runtime %s: %w", n.config.Name, r.id, err)
 	}
-	r.labelled, r.labelledAt = wanted, time.Now()
+	r.labelled, r.labelledAs, r.labelledAt = wanted, label, time.Now()
 	return nil
 }

@@ -64,6 +64,9 @@ type Volume struct {
 	ReadOnly    bool   `json:"readOnly,omitempty"`
 	SubPath     string `json:"subPath,omitempty"`
 	CleanPolicy string `json:"cleanPolicy,omitempty"`
+	// NodeLabel is the label of nodes of a dataset volume that attracts the runtime's
+	// FUSE server, if it is not the one that the runtime's namespace and name give.
+	NodeLabel string `json:"nodeLabel,omitempty"`
 	// Since is the time of the first publish request. It orders the volumes of one
 	// role.
 	Since time.Time `json:"since"`

@@ -124,7 +124,7 @@ func Datasets(objects []client.Object) map[string]*inject.Dataset {
 		if !ok {
 			continue
 		}
-		d := &inject.Dataset{Name: dataset.Name, Phase: dataset.Status.Phase}
+		d := &inject.Dataset{Name: dataset.Name, Phase: dataset.Status.Phase, Volume: dataset.Status.VolumeName}
 		for _, c := range dataset.Status.Conditions {
 			if c.Type == v1alpha1.DatasetReady {
 				d.Ready, d.Message = c.Status == corev1.ConditionTrue, c.Message
