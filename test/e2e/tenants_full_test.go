@@ -42,6 +42,8 @@ func TestTenantsOfOneName(t *testing.T) {
 		t.Errorf("no node has the label %s of the remaining runtime", kept.FuseNodeLabel())
 	}
 
+	// Until then a FUSE server of the new runtime takes over the mount of the old one.
+	c.mountsLeft(t, one)
 	c.createPair(t, one)
 	first = c.watchPair(t, one)
 	c.checkSideBySide(t, one, two)
@@ -51,6 +53,28 @@ func TestTenantsOfOneName(t *testing.T) {
 	c.removePair(t, one, first)
 	c.nothingLeft(t, one.namespace)
 	c.nothingLeft(t, two.namespace)
+}
+
+// mountsLeft waits until no node has a mount of a runtime.
+func (c *cluster) mountsLeft(t *testing.T, p pair) {
+	t.Helper()
+	nodes := &corev1.NodeList{}
+	if err := c.List(t.Context(), nodes); err != nil {
+		t.Fatal(err)
+	}
+	directory := p.namespace + "_" + p.name
+	eventually(t, "the mounts of "+directory+" are removed", func(ctx context.Context) error {
+		for i := range nodes.Items {
+			out, err := c.onNode(ctx, nodes.Items[i].Name, "ls -d /host/var/lib/kubelet/plugins/fuse.csi.fluid.io/"+directory+" 2>/dev/null; true")
+			if err != nil {
+				return err
+			}
+			if out = strings.TrimSpace(out); out != "" {
+				return fmt.Errorf("node %s has %s", nodes.Items[i].Name, out)
+			}
+		}
+		return nil
+	})
 }
 
 func (c *cluster) createPair(t *testing.T, p pair) {
