@@ -78,7 +78,7 @@ func TestSecurityListsTheRights(t *testing.T) {
 // The tests that docs/security.md names exist.
 func TestSecurityNamesTests(t *testing.T) {
 	tests := map[string]bool{}
-	declaration := regexp.MustCompile(`(?m)^func (Test\w+)\(`)
+	declaration := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
 	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
 			return err
