@@ -30,7 +30,7 @@ func securitySection(t *testing.T, title string) [][]string {
 	section, _, _ = strings.Cut(section, "\n## ")
 	var rows [][]string
 	for line := range strings.Lines(section) {
-		if cells := strings.Split(strings.Trim(line, "|\n "), " | "); len(cells) == 3 {
+		if cells := strings.Split(strings.Trim(line, "|\n "), " | "); len(cells) >= 3 {
 			rows = append(rows, cells)
 		}
 	}
