@@ -49,13 +49,44 @@ func (a app) load(ctx context.Context) error {
 	if err := a.images(ctx); err != nil {
 		return err
 	}
+	return a.imported(ctx, record, a.layout.Images())
+}
+
+// earlier builds the image of an earlier commit, and imports it into every node
+// beside the present one. Its manifests are kept for install.
+func (a app) earlier(ctx context.Context, commit string) error {
+	record, err := a.running()
+	if err != nil {
+		return err
+	}
+	dir := a.layout.Earlier()
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	source, images := filepath.Join(dir, "source"), filepath.Join(dir, "images")
+	for _, d := range []string{source, images} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := a.builder.Earlier(ctx, commit, source, images); err != nil {
+		return err
+	}
+	if err := os.Rename(filepath.Join(source, "manifests"), filepath.Join(dir, "manifests")); err != nil {
+		return err
+	}
+	return errors.Join(os.RemoveAll(source), a.imported(ctx, record, images))
+}
+
+// imported imports the images in a directory into every node.
+func (a app) imported(ctx context.Context, record state.Record, images string) error {
 	var importing sync.WaitGroup
 	failed := make([]error, state.Nodes)
 	for i := range failed {
 		name := state.NodeName(i + 1)
 		importing.Go(func() {
 			enter := []string{"nsenter", "--target", strconv.Itoa(record.Nodes[name]), "--mount", "--net", "--"}
-			if err := node.Import(ctx, a.layout.Images(), enter); err != nil {
+			if err := node.Import(ctx, images, enter); err != nil {
 				failed[i] = fmt.Errorf("%s: %w", name, err)
 			}
 		})

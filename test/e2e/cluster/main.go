@@ -4,7 +4,9 @@
 //	cluster up            start a cluster and install Jindo (PRODUCT=0: only the cluster)
 //	cluster down          stop it and remove everything
 //	cluster load          rebuild our images and import them into every node
-//	cluster install       apply the current manifests, and wait
+//	cluster earlier C     build the image of commit C, and import it into every node
+//	cluster install       apply the current manifests, or those of C with "earlier",
+//	                      and wait
 //	cluster cut NAME      disconnect a node, or apiserver, from the network
 //	cluster return NAME   reconnect it
 //	cluster images        build our image and those of tests, without a cluster
@@ -13,6 +15,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -35,7 +38,7 @@ func main() {
 	}
 }
 
-const usage = "write cluster up|down|load|install|cut NAME|return NAME|images|kube-assets"
+const usage = "write cluster up|down|load|earlier COMMIT|install [earlier]|cut NAME|return NAME|images|kube-assets"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -84,8 +87,17 @@ func (a app) do(ctx context.Context, command string, args []string) error {
 		return a.down(ctx)
 	case "load":
 		return a.load(ctx)
+	case "earlier":
+		if len(args) != 1 {
+			return errors.New("write cluster earlier COMMIT")
+		}
+		return a.earlier(ctx, args[0])
 	case "install":
-		return a.install(ctx)
+		r, err := a.release(args)
+		if err != nil {
+			return err
+		}
+		return a.install(ctx, r)
 	case "images":
 		return a.images(ctx)
 	case "kube-assets":

@@ -24,9 +24,30 @@ func systemPods() []string {
 
 const installing = 3 * time.Minute
 
-// install applies the manifests of the repository with the image of the nodes, and
-// waits until the pods are ready.
-func (a app) install(ctx context.Context) error {
+// release is a state of the sources that nodes have an image of.
+type release struct {
+	manifests string
+	image     string
+}
+
+// release returns the release that the arguments of install name.
+func (a app) release(args []string) (release, error) {
+	switch {
+	case len(args) == 0:
+		return a.present(), nil
+	case len(args) == 1 && args[0] == "earlier":
+		return release{manifests: filepath.Join(a.layout.Earlier(), "manifests"), image: assets.EarlierImage}, nil
+	}
+	return release{}, fmt.Errorf("unknown release %q: write cluster install, or cluster install earlier", args)
+}
+
+// present is the release of the working directory.
+func (a app) present() release {
+	return release{manifests: filepath.Join(a.builder.Root, "manifests"), image: assets.JindoImage}
+}
+
+// install applies the manifests of a release, and waits until the pods are ready.
+func (a app) install(ctx context.Context, r release) error {
 	if _, err := a.running(); err != nil {
 		return err
 	}
@@ -34,7 +55,7 @@ func (a app) install(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installing)
 	defer cancel()
 	for _, name := range []string{"crds.yaml", "install.yaml"} {
-		if err := a.apply(ctx, filepath.Join(a.builder.Root, "manifests", name)); err != nil {
+		if err := a.apply(ctx, filepath.Join(r.manifests, name), r.image); err != nil {
 			return err
 		}
 	}
@@ -50,12 +71,12 @@ func (a app) install(ctx context.Context) error {
 
 var productImage = regexp.MustCompile(`ghcr\.io/jindo-io/jindo:[\w.-]+`)
 
-func (a app) apply(ctx context.Context, path string) error {
+func (a app) apply(ctx context.Context, path, image string) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("installing Jindo (PRODUCT=0 leaves it out): %w", err)
 	}
-	raw = productImage.ReplaceAll(raw, []byte(assets.JindoImage))
+	raw = productImage.ReplaceAll(raw, []byte(image))
 	command := a.command(ctx, "apply", "--server-side", "--force-conflicts", "-f", "-")
 	command.Stdin = bytes.NewReader(raw)
 	if out, err := command.CombinedOutput(); err != nil {

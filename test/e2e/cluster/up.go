@@ -52,7 +52,7 @@ func (a app) up(ctx context.Context) error {
 	if os.Getenv("PRODUCT") == "0" {
 		return nil
 	}
-	return a.install(ctx)
+	return a.install(ctx, a.present())
 }
 
 func (a app) lock() (func(), error) {

@@ -1,6 +1,7 @@
 package assets
 
 import (
+	"bytes"
 	"context"
 	"debug/elf"
 	"errors"
@@ -119,13 +120,37 @@ func static(path string) error {
 	return nil
 }
 
-// JindoImage is the name of our own image on the nodes.
-const JindoImage = "docker.io/jindo-io/jindo:dev"
+// Names of our own image on the nodes: that of the working directory, and of an
+// earlier commit.
+const (
+	JindoImage   = "docker.io/jindo-io/jindo:dev"
+	EarlierImage = "docker.io/jindo-io/jindo:earlier"
+)
 
 // Jindo writes the archive of our own image into dir.
 func (b Builder) Jindo(ctx context.Context, dir string) error {
-	command := exec.CommandContext(ctx, filepath.Join(b.Root, "hack", "images"), "--arch", runtime.GOARCH, "--name", JindoImage, "--out", dir, "--fast")
-	command.Dir = b.Root
+	return b.image(ctx, b.Root, JindoImage, dir)
+}
+
+// Earlier extracts a commit into an empty directory, and writes the archive of its
+// image into dir.
+func (b Builder) Earlier(ctx context.Context, commit, source, dir string) error {
+	archive := filepath.Join(source, ".tar")
+	for _, words := range [][]string{
+		{"git", "-C", b.Root, "archive", "--output", archive, commit},
+		{"tar", "--extract", "--file", archive, "--directory", source},
+	} {
+		if out, err := exec.CommandContext(ctx, words[0], words[1:]...).CombinedOutput(); err != nil {
+			return fmt.Errorf("extract commit %s: %w: %s", commit, err, bytes.TrimSpace(out))
+		}
+	}
+	return b.image(ctx, source, EarlierImage, dir)
+}
+
+// image writes the archive of an image of a source tree into dir.
+func (b Builder) image(ctx context.Context, source, name, dir string) error {
+	command := exec.CommandContext(ctx, filepath.Join(source, "hack", "images"), "--arch", runtime.GOARCH, "--name", name, "--out", dir, "--fast")
+	command.Dir = source
 	// A constant version avoids linking unchanged programs again.
 	command.Env = append(os.Environ(), "VERSION=dev")
 	command.Stdout, command.Stderr = b.Progress, b.Progress

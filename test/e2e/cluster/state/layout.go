@@ -73,6 +73,9 @@ func (l Layout) Logs() string { return l.in("logs") }
 // Images holds the archives that every node imports.
 func (l Layout) Images() string { return l.in("images") }
 
+// Earlier holds the manifests and images of an earlier commit.
+func (l Layout) Earlier() string { return l.in("earlier") }
+
 // Bin holds programs built for this cluster.
 func (l Layout) Bin() string { return l.in("bin") }
 
