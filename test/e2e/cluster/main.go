@@ -7,6 +7,7 @@
 //	cluster earlier C     build the image of commit C, and import it into every node
 //	cluster install       apply the current manifests, or those of C with "earlier",
 //	                      and wait
+//	cluster metrics       install the Kubernetes metrics server, for autoscalers
 //	cluster cut NAME      disconnect a node, or apiserver, from the network
 //	cluster return NAME   reconnect it
 //	cluster images        build our image and those of tests, without a cluster
@@ -38,7 +39,7 @@ func main() {
 	}
 }
 
-const usage = "write cluster up|down|load|earlier COMMIT|install [earlier]|cut NAME|return NAME|images|kube-assets"
+const usage = "write cluster up|down|load|earlier COMMIT|install [earlier]|metrics|cut NAME|return NAME|images|kube-assets"
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
@@ -98,6 +99,8 @@ func (a app) do(ctx context.Context, command string, args []string) error {
 			return err
 		}
 		return a.install(ctx, r)
+	case "metrics":
+		return a.metrics(ctx)
 	case "images":
 		return a.images(ctx)
 	case "kube-assets":

@@ -32,10 +32,31 @@ func testImages() []testImage {
 	}
 }
 
+// MetricsImage is the name of the image of the metrics server on the nodes.
+const MetricsImage = "registry.k8s.io/metrics-server/metrics-server:test"
+
+// MetricsServer writes the archive of the image of the metrics server into dir.
+func (b Builder) MetricsServer(ctx context.Context, bin, dir string) error {
+	tool, err := b.imageTool(ctx, bin)
+	if err != nil {
+		return err
+	}
+	return b.testImage(ctx, tool, dir, testImage{
+		file: "metrics-server", name: MetricsImage, user: "65532:65532", entrypoint: "/metrics-server",
+		module: "tools/metrics-server", pkg: "sigs.k8s.io/metrics-server/cmd/metrics-server",
+	})
+}
+
+// imageTool builds the program that writes archives of images, and returns its path.
+func (b Builder) imageTool(ctx context.Context, bin string) (string, error) {
+	tool := filepath.Join(bin, "image")
+	return tool, b.build(ctx, filepath.Join(b.Root, "tools", "image"), nil, tool, ".")
+}
+
 // TestImages writes the archives of every image that tests use into dir.
 func (b Builder) TestImages(ctx context.Context, bin, dir string) error {
-	tool := filepath.Join(bin, "image")
-	if err := b.build(ctx, filepath.Join(b.Root, "tools", "image"), nil, tool, "."); err != nil {
+	tool, err := b.imageTool(ctx, bin)
+	if err != nil {
 		return err
 	}
 	for _, image := range testImages() {

@@ -236,6 +236,7 @@ func (c *cluster) certificates(context.Context) error {
 			"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
 			"localhost", "127.0.0.1", state.KubernetesI, state.Bridge,
 		}},
+		"front-proxy":        {User: frontProxy},
 		"apiserver-kubelet":  {User: "kube-apiserver-kubelet-client", Groups: []string{"system:masters"}},
 		"admin":              {User: "admin", Groups: []string{"system:masters"}},
 		"controller-manager": {User: "system:kube-controller-manager"},

@@ -53,6 +53,9 @@ func (c *cluster) etcd() machine.Program {
 	}}
 }
 
+// frontProxy is the name with which the API server calls API servers of others.
+const frontProxy = "front-proxy-client"
+
 // Aggregator routing makes the server dial webhooks and Services at their
 // endpoints: no kube-proxy runs beside it. Kubelets are dialled by address because
 // their names are not resolvable.
@@ -69,6 +72,11 @@ func (c *cluster) apiserver() machine.Program {
 		"--service-account-key-file=" + c.pki("sa.pub"), "--service-account-signing-key-file=" + c.pki("sa.key"),
 		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
 		"--allow-privileged=true", "--enable-aggregator-routing=true",
+		// For API servers of others, such as the metrics server.
+		"--requestheader-client-ca-file=" + c.pki("ca.crt"), "--requestheader-allowed-names=" + frontProxy,
+		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
+		"--requestheader-extra-headers-prefix=X-Remote-Extra-",
+		"--proxy-client-cert-file=" + c.pki("front-proxy.crt"), "--proxy-client-key-file=" + c.pki("front-proxy.key"),
 	}}
 }
 
