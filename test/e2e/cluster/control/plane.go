@@ -15,6 +15,9 @@ import (
 
 // plane starts etcd, the API server and its clients.
 func (c *cluster) plane(ctx context.Context) error {
+	if err := os.WriteFile(c.pki("audit.yaml"), []byte(auditPolicy), 0o600); err != nil {
+		return err
+	}
 	first := []machine.Program{c.etcd(), c.apiserver()}
 	for _, program := range first {
 		if err := c.keeper.Keep(ctx, program); err != nil {
@@ -53,6 +56,16 @@ func (c *cluster) etcd() machine.Program {
 	}}
 }
 
+// auditPolicy records what the accounts of the product request, without the content.
+const auditPolicy = `
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, Panic]
+rules:
+  - {level: Metadata, userGroups: ["system:serviceaccounts:fluid-system"]}
+  - {level: None}
+`
+
 // frontProxy is the name with which the API server calls API servers of others.
 const frontProxy = "front-proxy-client"
 
@@ -71,6 +84,7 @@ func (c *cluster) apiserver() machine.Program {
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + c.pki("sa.pub"), "--service-account-signing-key-file=" + c.pki("sa.key"),
 		"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+		"--audit-policy-file=" + c.pki("audit.yaml"), "--audit-log-path=" + c.Layout.Audit(), "--audit-log-mode=batch",
 		"--allow-privileged=true", "--enable-aggregator-routing=true",
 		// For API servers of others, such as the metrics server.
 		"--requestheader-client-ca-file=" + c.pki("ca.crt"), "--requestheader-allowed-names=" + frontProxy,

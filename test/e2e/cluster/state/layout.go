@@ -70,6 +70,9 @@ func (l Layout) Env() string { return l.in("env") }
 // Logs holds a file for each process.
 func (l Layout) Logs() string { return l.in("logs") }
 
+// Audit is the API server's log of the requests of the product's accounts.
+func (l Layout) Audit() string { return l.in("logs", "audit.log") }
+
 // Images holds the archives that every node imports.
 func (l Layout) Images() string { return l.in("images") }
 
