@@ -129,7 +129,7 @@ func (r *Reconciler) recordEvents(before *v1alpha1.Dataset, after []v1alpha1.Dat
 	for _, c := range after {
 		previous := health.DatasetCondition(before, c.Type)
 		same := previous != nil && previous.Status == c.Status && previous.Reason == c.Reason
-		if same && (previous.Message == c.Message || c.Reason == reasonMountsNotReady) || !recordsEvent(c, after) {
+		if same && (previous.Message == c.Message || c.Reason == reasonMountsNotReady || c.Reason == reasonSomeStoresRefuse) || !recordsEvent(c, after) {
 			continue
 		}
 		kind := corev1.EventTypeWarning
@@ -151,6 +151,8 @@ func recordsEvent(c v1alpha1.DatasetCondition, all []v1alpha1.DatasetCondition) 
 		return c.Status == corev1.ConditionFalse && ready != nil && ready.Reason != reasonSpecInvalid
 	case v1alpha1.DatasetReady:
 		return c.Reason != reasonRuntimeNotReady && c.Reason != reasonVolumeNotBound
+	case v1alpha1.DatasetMountsReady: // Ready has the message unless other mounts are served.
+		return c.Reason == reasonSomeStoresRefuse
 	case v1alpha1.DatasetChangeNotApplied, v1alpha1.DatasetDeletionBlocked, v1alpha1.DatasetMountUnsupported:
 		return true
 	}

@@ -26,6 +26,10 @@ const (
 	reasonReady            = health.ReasonDatasetReady
 )
 
+// reasonSomeStoresRefuse is the reason of the condition MountsReady of a Dataset that is
+// served without some of its mounts.
+const reasonSomeStoresRefuse = health.ReasonSomeStoresRefuse
+
 // inputs are the inputs of a Dataset's status.
 type inputs struct {
 	dataset  *v1alpha1.Dataset
@@ -158,10 +162,12 @@ func (f inputs) notReady() (reason, message string) {
 
 // failedMounts returns the runtime's message about mounts with a failure of the
 // credentials or the store; empty if there are none. Pending and unsupported mounts
-// have not failed, nor have those that work with earlier credentials.
+// have not failed, nor have those that work with earlier credentials, nor those beside
+// others that are served: the condition MountsReady reports them.
 func (f inputs) failedMounts() string {
 	result := health.EvaluateRuntime(f.runtime)
-	if ready := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeMountsReady); f.servesBefore() && ready != nil && ready.Status == corev1.ConditionTrue {
+	ready := health.RuntimeCondition(f.runtime, v1alpha1.RuntimeMountsReady)
+	if ready != nil && (ready.Reason == reasonSomeStoresRefuse || f.servesBefore() && ready.Status == corev1.ConditionTrue) {
 		return ""
 	}
 	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found {

@@ -307,6 +307,53 @@ func TestMountsFailAndRecover(t *testing.T) {
 	}
 }
 
+// TestOneMountRefuses: a mount whose store refuses does not take the others away, neither
+// at the first start nor later, also if its Secret is missing. It causes one write and one
+// event, and its recovery one write.
+func TestOneMountRefuses(t *testing.T) {
+	d := newDataset()
+	d.Spec.Mounts = append(d.Spec.Mounts, v1alpha1.Mount{MountPoint: "oss://other/", Name: "other", Options: d.Spec.Mounts[0].Options})
+	s := newTestbed(t, d, newRuntime("hadoop", "hbase", 1))
+	s.settle()
+	refuse := func(reason, request string) {
+		s.makeReady("hadoop")
+		s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
+			status.Mounts = append(status.Mounts, v1alpha1.Mount{Name: "other", Path: "/other", MountPoint: "oss://other/"})
+			status.Conditions = []v1alpha1.RuntimeCondition{
+				{Type: v1alpha1.RuntimeMountsReady, Status: corev1.ConditionFalse, Reason: reason, Message: "mount other: listing oss://other/: the bucket does not exist (404 NoSuchBucket" + request + ")"},
+				{Type: v1alpha1.RuntimeCredentialsReady, Status: corev1.ConditionFalse, Reason: "SecretMissing", Message: "mount other: create Secret keys"},
+			}
+		})
+	}
+	refuse("SomeStoresRefuse", "")
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "MountsReady=False/SomeStoresRefuse: mount other: ", "-NotReady")
+	if n := s.countEvents("mount other: listing"); n != 1 {
+		t.Errorf("%d events", n)
+	}
+	before := s.writes.n
+	for i := range 3 {
+		refuse("SomeStoresRefuse", fmt.Sprintf(", request R%d", i))
+		s.reconcile()
+	}
+	if n := s.countEvents(""); n != 0 || s.writes.n != before {
+		t.Errorf("%d events and %d writes for the same cause", n, s.writes.n-before)
+	}
+	refuse("StoreRefuses", "")
+	s.settle()
+	s.checkStatus(v1alpha1.FailedDatasetPhase, "Ready=False/MountsNotReady: ", "NotReady=True/DatasetFailedToSetup")
+	refuse("SomeStoresRefuse", "")
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady")
+	before = s.writes.n
+	s.makeReady("hadoop")
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "MountsReady=True/MountsAnswer")
+	if s.writes.n != before+1 {
+		t.Errorf("%d writes for the recovery", s.writes.n-before)
+	}
+}
+
 // TestUnavailableMasters: unavailable masters do not unbind the Dataset.
 func TestUnavailableMasters(t *testing.T) {
 	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
+	"github.com/jindo-io/jindo/pkg/kube/health"
 	"github.com/jindo-io/jindo/pkg/kube/notes"
 	masterclient "github.com/jindo-io/jindo/pkg/master/client"
 	"github.com/jindo-io/jindo/pkg/plan"
@@ -211,18 +212,31 @@ func (mounts) setStatus(r *report, want *desired, m *masterState, waiting []stri
 	if m.view != nil {
 		r.status.Mounts = existingMounts(want.plan.Mounts, r.status.Mounts, m.view)
 	}
-	if m.workers == nil && r.previousStatus(v1alpha1.RuntimeMountsReady) == corev1.ConditionTrue {
+	if m.workers == nil && storesWereReported(r) {
 		return // Without reports the state of the stores is unknown.
 	}
 	ok, reason, message := mountsReady(r.status.Mounts, want.plan, m, waiting)
 	r.setCondition(v1alpha1.RuntimeMountsReady, ok, reason, message)
 }
 
+// storesWereReported reports whether the condition MountsReady is what workers reported.
+func storesWereReported(r *report) bool {
+	c := health.RuntimeCondition(r.runtime, v1alpha1.RuntimeMountsReady)
+	return c != nil && (c.Status == corev1.ConditionTrue || c.Reason == reasonStoreRefuses || c.Reason == reasonSomeRefuse)
+}
+
+// mountsReady returns the status, reason and message of the condition MountsReady.
+//
+// Invariant: the reason is reasonStoreRefuses only if no mount is served, so that a mount
+// that refuses does not make the Dataset fail for the others. While no mount is served
+// and the state of one is not known yet, the mounts are pending, so that the order of the
+// first reports does not cause a second event.
 func mountsReady(existing []v1alpha1.Mount, p *plan.Plan, a *masterState, waiting []string) (ok bool, reason, message string) {
 	var unsupported, refused, pending []string
 	for _, problem := range p.Problems {
 		unsupported = append(unsupported, fmt.Sprintf("mount %s: %s", problem.Mount, problem.Message))
 	}
+	served := 0
 	health := a.mountHealth()
 	for _, m := range p.Mounts {
 		in := slices.ContainsFunc(existing, func(s v1alpha1.Mount) bool { return s.Path == m.Path })
@@ -234,9 +248,15 @@ func mountsReady(existing []v1alpha1.Mount, p *plan.Plan, a *masterState, waitin
 			refused = append(refused, fmt.Sprintf("mount %s: %s", m.Name, h.err))
 		case !known:
 			pending = append(pending, fmt.Sprintf("no worker has checked the store of mount %s yet", m.Name))
+		default:
+			served++
 		}
 	}
 	switch {
+	case len(refused) > 0 && served > 0:
+		return false, reasonSomeRefuse, strings.Join(slices.Concat(refused, unsupported, pending), "; ")
+	case len(refused) > 0 && len(pending) > 0 && a.failed == nil:
+		return false, reasonMountsPending, strings.Join(slices.Concat(pending, refused, unsupported), "; ")
 	case len(refused) > 0:
 		return false, reasonStoreRefuses, strings.Join(slices.Concat(refused, unsupported, pending), "; ")
 	case len(unsupported) > 0:

@@ -33,6 +33,7 @@ const (
 	reasonMissing         = health.ReasonSecretMissing
 	reasonUnsupported     = health.ReasonMountUnsupported
 	reasonStoreRefuses    = health.ReasonStoreRefuses
+	reasonSomeRefuse      = health.ReasonSomeStoresRefuse
 	reasonMounted         = health.ReasonMounted
 	reasonMountsPending   = health.ReasonMountsPending
 	reasonNotSupported    = health.ReasonNotSupportedYet
@@ -133,7 +134,7 @@ func (r *report) recordsEvent(kind v1alpha1.RuntimeConditionType, ok bool, reaso
 	case v1alpha1.RuntimeDatasetBound:
 		return true
 	case v1alpha1.RuntimeReady, v1alpha1.RuntimeMountsReady:
-		return ok || r.previousStatus(kind) == corev1.ConditionTrue || reason == reasonStoreRefuses
+		return ok || r.previousStatus(kind) == corev1.ConditionTrue || reason == reasonStoreRefuses || reason == reasonSomeRefuse
 	}
 	return false
 }

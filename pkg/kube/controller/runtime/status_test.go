@@ -2,6 +2,7 @@ package runtime_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,6 +42,73 @@ func TestRefusingStoreIsReportedOnce(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// The reason of MountsReady tells a runtime of which every mount refuses from one that
+// serves others, with one event, also while masters do not respond, and another when the
+// store recovers.
+func TestOneMountRefuses(t *testing.T) {
+	t.Parallel()
+	c := start(t)
+	ns := c.startReady(t)
+	c.editDataset(t, ns, func(spec *v1alpha1.DatasetSpec) {
+		other := spec.Mounts[0].DeepCopy()
+		other.Name, other.Path, other.MountPoint = "other", "/other", "oss://other-bucket/"
+		spec.Mounts = append(spec.Mounts, *other)
+	})
+	runtime := c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		return checkCondition(s, v1alpha1.RuntimeChangeNotApplied, corev1.ConditionTrue, "mount other at /other waits for")
+	})
+	revision := uint64(runtime.Status.Effective.Dataset.CredentialsRevision)
+	c.reportRevision(ns, revision)
+	c.triggerReconcile(t, ns)
+	c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+		if len(s.Mounts) != 2 {
+			return fmt.Errorf("mounts %+v", s.Mounts)
+		}
+		return nil
+	})
+	// refuse makes the stores of the named mounts refuse.
+	refuse := func(request int, refusing ...string) {
+		c.reportRevision(ns, revision)
+		c.masters.change(ns, func(s *fakeSet) {
+			for i, m := range s.view.GetMounts() {
+				if slices.Contains(refusing, m.GetName()) {
+					s.workers[0].Report.Mounts[i].Error = fmt.Sprintf("listing %s: the bucket does not exist (404 NoSuchBucket, request R%d)", m.GetUri(), request)
+				}
+			}
+		})
+		c.triggerReconcile(t, ns)
+	}
+	want := func(reason, message string) {
+		t.Helper()
+		c.status(t, ns, "hadoop", func(s *v1alpha1.RuntimeStatus) error {
+			if got := condition(s, v1alpha1.RuntimeMountsReady); got.Reason != reason || !strings.Contains(got.Message, message) {
+				return fmt.Errorf("condition %+v", got)
+			}
+			return nil
+		})
+	}
+	refuse(0, "other")
+	want("SomeStoresRefuse", "mount other: listing oss://other-bucket/")
+	before := c.settle(t, ns)
+	refuse(1, "other")
+	refuse(2, "other")
+	if after, _ := c.counts.of(ns); after != before {
+		t.Errorf("%d writes after the first, want none", after-before)
+	}
+	refuse(3, "other", "hadoop")
+	want("StoreRefuses", "mount hadoop: ")
+	refuse(4)
+	want("Mounted", "")
+	for reason, n := range map[string]int{"SomeStoresRefuse": 1, "StoreRefuses": 1} {
+		eventually(t, func() error {
+			if got := len(c.events(t, ns, reason)); got != n {
+				return fmt.Errorf("%d events %s, want %d", got, reason, n)
+			}
+			return nil
+		})
+	}
 }
 
 // HostNetwork is accepted, and what it does instead is in a condition: the pods have a
