@@ -6,14 +6,20 @@ import (
 )
 
 // ComponentFallback is the pod template with which the pods of a component became ready
-// last. The component returns to it if its first pod with a newer template does not become
-// ready. It is removed once one has.
+// last. The component returns to it if a pod with a newer template does not become ready. It
+// is removed once every pod has.
 type ComponentFallback struct {
 	// Role is master, worker or fuse.
 	Role string `json:"role"`
 
-	// Since is when the first pod with the newer template was observed, or was found to
-	// be missing; absent before.
+	// Instance is the last pod whose replacement by one with the newer template was
+	// observed; empty until the first one is ready. It is the name of the pod of a master
+	// or worker, or the name of the node of a FUSE server.
+	// +optional
+	Instance string `json:"instance,omitempty"`
+
+	// Since is when a pod with the newer template was observed that is not ready, or was
+	// found to be missing; absent before, and after it has become ready.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
 
@@ -24,8 +30,8 @@ type ComponentFallback struct {
 	Template corev1.PodTemplateSpec `json:"template"`
 }
 
-// RevertedUpdate is an update of pods that was ended, because the first pod of a component
-// with the new template did not become ready. The components of status.fallbacks run with
+// RevertedUpdate is an update of pods that was ended, because a pod of a component with the
+// new template did not become ready. The components of status.fallbacks run with
 // their previous templates until the template of that component changes, or until
 // [RetryAnnotation] does.
 type RevertedUpdate struct {

@@ -110,8 +110,8 @@ type RuntimeStatus struct {
 	// pods run with it.
 	Transition *Transition `json:"transition,omitempty"`
 
-	// Fallbacks are the pod templates to which components return if their first pod with
-	// the template of the effective spec does not become ready.
+	// Fallbacks are the pod templates to which components return if a pod with the
+	// template of the effective spec does not become ready.
 	// +listType=atomic
 	// +optional
 	Fallbacks []ComponentFallback `json:"fallbacks,omitempty"`
@@ -298,8 +298,8 @@ const (
 	// RuntimeUpdating is true while pods are replaced by pods with the effective
 	// spec.
 	RuntimeUpdating RuntimeConditionType = "Updating"
-	// RuntimeRolloutReverted is true if the first pod of a component with a new template
-	// did not become ready, so that the component runs with the previous one.
+	// RuntimeRolloutReverted is true if a pod of a component with a new template did not
+	// become ready, so that the component runs with the previous one.
 	RuntimeRolloutReverted RuntimeConditionType = "RolloutReverted"
 	// RuntimeUpdatePending is true if pods run with an older template that is not
 	// replaced by itself.

@@ -64,6 +64,7 @@ var runtimeExpectations = []expectation{
 	{"Updating", isTrue, health.ReasonUpdating, health.Note, health.CauseChange},
 	{"Updating", isTrue, health.ReasonUpdatesPaused, health.Note, health.CauseChange},
 	{"RolloutReverted", isTrue, health.ReasonFirstPodFailed, health.Problem, health.CauseChange},
+	{"RolloutReverted", isTrue, health.ReasonLaterPodFailed, health.Problem, health.CauseChange},
 	{"SnapshotsFailing", isTrue, health.ReasonScheduleUnmet, health.Note, health.CauseStore},
 	{"NotSupportedYet", isTrue, health.ReasonNotSupportedYet, health.Note, health.CauseSpec},
 	{"Ready", isFalse, health.ReasonNotSupportedYet, health.Fatal, health.CauseSpec},

@@ -42,6 +42,7 @@ const (
 	ReasonUpdating         = "ReplacingPods"
 	ReasonUpdatesPaused    = "UpdatesPaused"
 	ReasonFirstPodFailed   = "FirstPodFailed"
+	ReasonLaterPodFailed   = "LaterPodFailed"
 	ReasonTooFewNodes      = "TooFewNodes"
 	ReasonUnschedulable    = "Unschedulable"
 	ReasonPodSecurity      = "PodSecurity"

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
@@ -28,11 +29,13 @@ const maxFallbackBytes = 192 << 10
 //
 // Invariants: a fallback is in the saved status before a newer template is applied. It is a
 // template with which a pod of the component was ready, and the controller has rendered
-// it. It is removed when a pod is ready with the newer template, so that an update whose
-// first pod succeeded is never reverted. While status.reverted exists nothing is judged:
-// the component runs with the fallback until its rendered template is another one, or a
-// user requests a retry. All of this is in the status, so that a controller that is
-// stopped at any point continues with the same state.
+// it. It is removed when every pod of the component is ready with the newer template.
+// Until one is, each pod with the newer template is judged; then only the pod of the
+// current step, until it is ready for the first time, so that a pod that fails later for
+// another reason reverts nothing. While status.reverted exists nothing is judged: the
+// component runs with the fallback until its rendered template is another one, or a user
+// requests a retry. All of this is in the status, so that a controller that is stopped at
+// any point continues with the same state.
 type fallbacks struct {
 	// image is the image of the controller.
 	image string
@@ -48,7 +51,7 @@ func (f fallbacks) use(r *report, want *desired, in *render.Input, rendered []cl
 	if f.released(r, want, rendered) {
 		r.status.Reverted = nil
 		for i := range r.status.Fallbacks {
-			r.status.Fallbacks[i].Since = nil
+			restart(&r.status.Fallbacks[i])
 		}
 		return rendered
 	}
@@ -61,6 +64,9 @@ func (f fallbacks) use(r *report, want *desired, in *render.Input, rendered []cl
 		return in.Allowed(o) != nil // then the existing object is left as it is
 	})
 }
+
+// restart makes the next pod with a newer template the first one.
+func restart(b *v1alpha1.ComponentFallback) { b.Instance, b.Since = "", nil }
 
 // released reports whether a reverted update is to be attempted, or was replaced by another
 // one.
@@ -124,8 +130,8 @@ func retryOf(runtime *v1alpha1.JindoRuntime) string {
 }
 
 // record keeps the templates with which components are ready, before templates of the next
-// effective spec replace them. A component that has no ready pod with its template keeps
-// the fallback that it has.
+// effective spec replace them. A component of which a pod has not been replaced yet, or is
+// not ready, keeps the fallback that it has.
 func (fallbacks) record(r *report, want *desired, applied templates, w *workloads) {
 	if r.status.Effective.Revision == want.effective.Revision || !plan.ReplacesPods(want.effective, r.status.Effective) {
 		return
@@ -133,13 +139,14 @@ func (fallbacks) record(r *report, want *desired, applied templates, w *workload
 	size := 0
 	var next []v1alpha1.ComponentFallback
 	for _, of := range plan.Roles {
-		kept := fallbackOf(r.status, of)
-		if template := applied[of]; template != nil && render.Digest(template) != "" && w.proven(of, render.Digest(template)) {
+		kept, template := fallbackOf(r.status, of).DeepCopy(), applied[of]
+		if kept == nil && template != nil && render.Digest(template) != "" && w.ready(of, render.Digest(template)) > 0 {
 			kept = &v1alpha1.ComponentFallback{Role: string(of), Template: *template.DeepCopy()}
 		}
 		if kept == nil {
 			continue
 		}
+		restart(kept)
 		raw, err := json.Marshal(kept)
 		if size += len(raw); err != nil || size > maxFallbackBytes {
 			size -= len(raw)
@@ -157,34 +164,43 @@ func (w *workloads) of(role plan.Role, digest string) []corev1.Pod {
 	})
 }
 
-// proven reports whether a pod of a role is ready with a template.
-func (w *workloads) proven(role plan.Role, digest string) bool {
-	return slices.ContainsFunc(w.of(role, digest), func(pod corev1.Pod) bool { return health.PodReady(&pod) })
+// ready returns the number of pods of a role that are ready with a template.
+func (w *workloads) ready(role plan.Role, digest string) int {
+	return len(slices.DeleteFunc(w.of(role, digest), func(pod corev1.Pod) bool { return !health.PodReady(&pod) }))
 }
 
 // reconcile removes fallbacks that are not needed any more, and reports whether it has
-// ended an update, because the first pod of a component did not become ready. Then the
-// next pass returns to the fallbacks.
-func (f fallbacks) reconcile(r *report, applied templates, w *workloads, instances []plan.Instance) bool {
+// ended an update, because a pod of a component did not become ready. Then the next pass
+// returns to the fallbacks. number is the number of instances of each role.
+func (f fallbacks) reconcile(r *report, applied templates, w *workloads, instances []plan.Instance, number map[plan.Role]int) bool {
 	ended := false
 	if r.status.Reverted == nil {
 		r.status.Fallbacks = slices.DeleteFunc(r.status.Fallbacks, func(b v1alpha1.ComponentFallback) bool {
-			template := applied[plan.Role(b.Role)]
-			return template != nil && (render.Digest(template) == render.Digest(&b.Template) || w.proven(plan.Role(b.Role), render.Digest(template)))
+			of := plan.Role(b.Role)
+			template := applied[of]
+			if template == nil {
+				return false
+			}
+			ready := w.ready(of, render.Digest(template))
+			return render.Digest(template) == render.Digest(&b.Template) || ready > 0 && ready >= number[of]
 		})
-		ended = f.judge(r, applied, w, instances)
+		ended = f.judge(r, applied, w, instances, number)
 	}
-	message := ""
-	if r.status.Reverted != nil {
+	reason, message := reasonFirstPodFailed, ""
+	if reverted := r.status.Reverted; reverted != nil {
+		if b := fallbackOf(r.status, plan.Role(reverted.Role)); b != nil && b.Instance != "" {
+			reason = reasonLaterPodFailed
+		}
 		message = f.message(r)
 	}
-	r.setProblem(v1alpha1.RuntimeRolloutReverted, reasonFirstPodFailed, message)
+	r.setProblem(v1alpha1.RuntimeRolloutReverted, reason, message)
 	return ended
 }
 
-// judge sets status.reverted if the first pod of a component has failed.
-func (f fallbacks) judge(r *report, applied templates, w *workloads, instances []plan.Instance) bool {
-	awaited := awaitedPod(r.status.Transition, instances)
+// judge sets status.reverted if a pod of a component has failed.
+func (f fallbacks) judge(r *report, applied templates, w *workloads, instances []plan.Instance, number map[plan.Role]int) bool {
+	steps, current := currentStep(r.status.Transition, instances, number)
+	awaited := awaitedPod(steps, current, instances)
 	for i := range r.status.Fallbacks {
 		fallback := &r.status.Fallbacks[i]
 		of := plan.Role(fallback.Role)
@@ -192,9 +208,15 @@ func (f fallbacks) judge(r *report, applied templates, w *workloads, instances [
 		if template == nil {
 			continue
 		}
-		pods := w.of(of, render.Digest(template))
-		if fallback.Since == nil && (len(pods) > 0 || awaited.Role == of) {
-			fallback.Since = r.now.DeepCopy()
+		digest := render.Digest(template)
+		pods := w.of(of, digest)
+		if done := lastDone(steps, current, of); done != "" && fallback.Instance == "" {
+			fallback.Instance, fallback.Since = done, nil
+		}
+		if fallback.Instance != "" {
+			pods = observeLater(fallback, r.now, pods, steps, current, awaited)
+		} else {
+			pods = observeFirst(fallback, r.now, pods, awaited)
 		}
 		if fallback.Since == nil {
 			continue
@@ -214,17 +236,79 @@ func (f fallbacks) judge(r *report, applied templates, w *workloads, instances [
 	return false
 }
 
+// lastDone returns the instance of the last step of a role before the current one; "" if
+// there is none.
+func lastDone(steps []plan.Step, current int, of plan.Role) string {
+	name := ""
+	for _, step := range steps[:current] {
+		if step.Role == of && step.Action == plan.ActionNone {
+			name = step.Name
+		}
+	}
+	return name
+}
+
+// observeFirst observes the pods of a component with the newer template before the first
+// step is done, and returns those to judge, which are not ready. It sets the time since
+// which there is one.
+func observeFirst(b *v1alpha1.ComponentFallback, now metav1.Time, pods []corev1.Pod, awaited plan.Step) []corev1.Pod {
+	starting := slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return health.PodReady(&pod) })
+	missing := awaited.Role == plan.Role(b.Role)
+	switch {
+	case len(starting) == 0 && len(pods) > 0 && !missing:
+		b.Since = nil // all are ready
+	case b.Since == nil && (len(starting) > 0 || missing):
+		b.Since = now.DeepCopy()
+	}
+	return starting
+}
+
+// observeLater observes the pod of the current step of a component of which an earlier
+// step is done, and returns the pods to judge: that one, until it is ready
+// for the first time. It sets the time since which the pod is observed.
+func observeLater(b *v1alpha1.ComponentFallback, now metav1.Time, pods []corev1.Pod, steps []plan.Step, current int, awaited plan.Step) []corev1.Pod {
+	of := plan.Role(b.Role)
+	named := func(name string) []corev1.Pod {
+		return slices.DeleteFunc(slices.Clone(pods), func(pod corev1.Pod) bool { return instanceName(of, &pod) != name })
+	}
+	if slices.ContainsFunc(named(b.Instance), func(pod corev1.Pod) bool { return health.PodReady(&pod) }) {
+		b.Since = nil // it has become ready
+	}
+	if current == len(steps) || steps[current].Role != of {
+		return nil
+	}
+	step := steps[current]
+	started := named(step.Name)
+	if len(started) == 0 && awaited.Role != of {
+		return nil // it has not been replaced yet
+	}
+	last := slices.IndexFunc(steps, func(s plan.Step) bool { return s.Role == of && s.Name == b.Instance })
+	if current > last {
+		b.Instance, b.Since = step.Name, now.DeepCopy()
+	}
+	if b.Instance != step.Name {
+		return nil // it was ready before
+	}
+	return started
+}
+
+// currentStep returns the steps of a transition and the index of the current one, which is
+// their number if there is none.
+func currentStep(t *v1alpha1.Transition, instances []plan.Instance, number map[plan.Role]int) ([]plan.Step, int) {
+	if t == nil {
+		return nil, 0
+	}
+	steps := stepsOf(t)
+	return steps, plan.NextStep(steps, instances, number).Step
+}
+
 // awaitedPod returns the current step of a transition if its pod does not exist; otherwise
 // a step without a role.
-func awaitedPod(t *v1alpha1.Transition, instances []plan.Instance) plan.Step {
-	if t == nil {
+func awaitedPod(steps []plan.Step, current int, instances []plan.Instance) plan.Step {
+	if current == len(steps) {
 		return plan.Step{}
 	}
-	at := slices.IndexFunc(t.Steps, func(s v1alpha1.TransitionStep) bool { return !s.Done })
-	if at < 0 {
-		return plan.Step{}
-	}
-	step := stepsOf(t)[at]
+	step := steps[current]
 	exists := slices.ContainsFunc(instances, func(i plan.Instance) bool { return i.Role == step.Role && i.Name == step.Name })
 	if exists || step.Action != plan.ActionNone {
 		return plan.Step{}
@@ -240,7 +324,7 @@ func (fallbacks) message(r *report) string {
 		kept = append(kept, componentNames[plan.Role(b.Role)])
 	}
 	step := plan.Step{Role: plan.Role(reverted.Role), Name: reverted.Instance}
-	return fmt.Sprintf("%s did not become ready with the template of revision %d: %s; %s keep the previous templates until the spec is corrected, or until the annotation %s is changed, which \"rollout retry\" does",
+	return fmt.Sprintf("%s did not become ready with the template of revision %d: %s; %s have the previous templates until the spec is corrected, or until the annotation %s is changed, which \"rollout retry\" does",
 		step.Subject(), reverted.Revision, reverted.Message, joinWords(kept), v1alpha1.RetryAnnotation)
 }
 

@@ -3,6 +3,7 @@ package runtime_test
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,10 @@ type failing struct {
 	*cluster
 	ns string
 	// good are the digests of the first templates, and the bad ones are of pods that fail
-	// with status; nil if such a pod is not created at all.
+	// with status, except for those of the instances that work; a status of nil is that of
+	// pods that are not created at all.
 	good    map[string]bool
+	works   map[string]bool
 	status  *corev1.PodStatus
 	now     time.Time
 	deleted []string
@@ -57,7 +60,7 @@ func (f *failing) fail(t *testing.T) {
 	f.kubernetes(t, f.ns)
 	for _, pod := range f.pods(t, f.ns) {
 		switch {
-		case f.good[digestOf(&pod)]:
+		case f.good[digestOf(&pod)] || f.works[f.instance(&pod)]:
 		case f.status == nil:
 			if err := f.Delete(t.Context(), &pod, client.GracePeriodSeconds(0)); err != nil {
 				t.Fatal(err)
@@ -193,9 +196,9 @@ func TestFirstPodFails(t *testing.T) {
 		// reverted.
 		steps int
 	}{
-		{"image", "master", "hadoop-jindofs-master-0", waitingStatus("ImagePullBackOff", 0), "hadoop-jindofs-master-0 did not become ready with the template of revision 2: container c: ImagePullBackOff: the cause; masters keep the previous templates", 1},
-		{"crash", "worker", "hadoop-jindofs-worker-0", waitingStatus("CrashLoopBackOff", 3), "container c: CrashLoopBackOff: the cause; workers keep", 1},
-		{"name of an image", "fuse", "node0", waitingStatus("InvalidImageName", 0), "the FUSE server on node0 did not become ready with the template of revision 2: container c: InvalidImageName: the cause; FUSE servers keep", 1},
+		{"image", "master", "hadoop-jindofs-master-0", waitingStatus("ImagePullBackOff", 0), "hadoop-jindofs-master-0 did not become ready with the template of revision 2: container c: ImagePullBackOff: the cause; masters have the previous templates", 1},
+		{"crash", "worker", "hadoop-jindofs-worker-0", waitingStatus("CrashLoopBackOff", 3), "container c: CrashLoopBackOff: the cause; workers have", 1},
+		{"name of an image", "fuse", "node0", waitingStatus("InvalidImageName", 0), "the FUSE server on node0 did not become ready with the template of revision 2: container c: InvalidImageName: the cause; FUSE servers have", 1},
 		{"checks of a worker", "worker", "hadoop-jindofs-worker-0", unready, "it runs and is not ready, after 5m0s", math.MaxInt},
 		{"checks of a FUSE server", "fuse", "node0", unready, "it runs and is not ready, after 2m0s", math.MaxInt},
 		{"no pod", "master", "hadoop-jindofs-master-0", nil, "its pod was not created within 5m0s", 1},
@@ -256,7 +259,7 @@ func TestImageFailsForAll(t *testing.T) {
 	if fmt.Sprint(f.deleted) != "[hadoop-jindofs-master-0 hadoop-jindofs-master-0]" {
 		t.Errorf("deleted %v", f.deleted)
 	}
-	if err := checkCondition(s, v1alpha1.RuntimeRolloutReverted, corev1.ConditionTrue, "masters, workers and FUSE servers keep the previous templates"); err != nil {
+	if err := checkCondition(s, v1alpha1.RuntimeRolloutReverted, corev1.ConditionTrue, "masters, workers and FUSE servers have the previous templates"); err != nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"hadoop-jindofs-worker-2", "hadoop-jindofs-fuse-x1"} {
@@ -310,36 +313,83 @@ func TestRevertedWhilePaused(t *testing.T) {
 	}
 }
 
-// TestLaterPodFails: the first pod became ready, the second one does not. The update
-// stops, and healthy pods keep their template.
+// TestLaterPodFails: the first pod with a new template became ready, a later one does not.
+// It comes back with the previous template at once, and then the first one, while all
+// others serve.
 func TestLaterPodFails(t *testing.T) {
 	t.Parallel()
-	f := start(t).startFailing(t, waitingStatus("CrashLoopBackOff", 9))
-	f.change(t, f.ns, "hadoop", setEnv("worker", "1"))
-	healthy := &corev1.Pod{}
-	f.until(t, "the second worker is replaced", func(*v1alpha1.RuntimeStatus) bool {
-		if len(f.deleted) == 1 {
-			f.kubernetes(t, f.ns)
-			f.mustGet(t, f.ns, "hadoop-jindofs-worker-0", healthy)
-			if f.live(t, math.MaxInt); healthy.DeletionTimestamp != nil {
-				t.Fatal("the first worker is deleted")
+	unready := &corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.0.0.1", Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionFalse}}}
+	for _, test := range []struct {
+		name, role, first, later string
+		status                   *corev1.PodStatus
+		message                  string
+		// steps is after how many steps each process is stopped.
+		steps int
+	}{
+		{"crash", "worker", "hadoop-jindofs-worker-0", "hadoop-jindofs-worker-1", waitingStatus("CrashLoopBackOff", 3), "hadoop-jindofs-worker-1 did not become ready with the template of revision 2: container c: CrashLoopBackOff: the cause; workers have the previous templates", 1},
+		{"checks of a worker", "worker", "hadoop-jindofs-worker-0", "hadoop-jindofs-worker-1", unready, "it runs and is not ready, after 5m0s", math.MaxInt},
+		{"image", "master", "hadoop-jindofs-master-0", "hadoop-jindofs-master-2", waitingStatus("ImagePullBackOff", 0), "container c: ImagePullBackOff: the cause; masters have", 1},
+		{"checks of a master", "master", "hadoop-jindofs-master-0", "hadoop-jindofs-master-2", unready, "it runs and is not ready, after 5m0s", math.MaxInt},
+		{"name of an image", "fuse", "node0", "node1", waitingStatus("InvalidImageName", 0), "the FUSE server on node1 did not become ready with the template of revision 2: container c: InvalidImageName: the cause; FUSE servers have", 1},
+		{"no pod", "worker", "hadoop-jindofs-worker-0", "hadoop-jindofs-worker-1", nil, "its pod was not created within 5m0s", math.MaxInt},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t).startFailing(t, test.status)
+			f.steps, f.works = test.steps, map[string]bool{test.first: true}
+			f.change(t, f.ns, "hadoop", setEnv(test.role, "1"))
+			s := f.untilReverted(t)
+			want := []string{test.first, test.later, test.later, test.first}
+			if test.status == nil { // the pod that was not created is not deleted
+				want = slices.Delete(want, 2, 3)
 			}
-		}
-		return len(f.deleted) == 2
-	})
-	f.good[digestOf(healthy)] = true
+			if fmt.Sprint(f.deleted) != fmt.Sprint(want) {
+				t.Errorf("deleted %v, want %v", f.deleted, want)
+			}
+			if err := checkCondition(s, v1alpha1.RuntimeRolloutReverted, corev1.ConditionTrue, test.message); err != nil {
+				t.Error(err)
+			}
+			if reason := condition(s, v1alpha1.RuntimeRolloutReverted).Reason; reason != health.ReasonLaterPodFailed || f.reverted != 1 {
+				t.Errorf("reason %s, %d events", reason, f.reverted)
+			}
+			f.stays(t)
+
+			f.steps, f.deleted = math.MaxInt, nil
+			f.change(t, f.ns, "hadoop", func(r *v1alpha1.JindoRuntime) { r.Annotations[v1alpha1.RetryAnnotation] = "again" })
+			for _, pod := range f.pods(t, f.ns) {
+				f.works[f.instance(&pod)] = true
+			}
+			f.until(t, "settled", func(s *v1alpha1.RuntimeStatus) bool {
+				return s.Reverted == nil && len(s.Fallbacks) == 0 && f.settled(t, f.ns)
+			})
+			if len(f.deleted) != 3 {
+				t.Errorf("deleted %v after another attempt", f.deleted)
+			}
+		})
+	}
+}
+
+// TestEarlierPodIsLostLater: a pod that was ready with the new template and fails while
+// another one is replaced reverts nothing.
+func TestEarlierPodIsLostLater(t *testing.T) {
+	t.Parallel()
+	f := start(t).startFailing(t, waitingStatus("CrashLoopBackOff", 9))
+	f.works = map[string]bool{"hadoop-jindofs-worker-0": true, "hadoop-jindofs-worker-1": true, "hadoop-jindofs-worker-2": true}
+	f.change(t, f.ns, "hadoop", setEnv("worker", "1"))
+	f.until(t, "the second worker is replaced", func(*v1alpha1.RuntimeStatus) bool { return len(f.deleted) == 2 })
 	for range 5 {
 		f.kubernetes(t, f.ns)
-		f.breakPod(t, "hadoop-jindofs-worker-1")
+		f.breakPod(t, "hadoop-jindofs-worker-0")
 		f.now = f.now.Add(time.Hour)
 		s := f.live(t, math.MaxInt)
-		if s.Reverted != nil || len(s.Fallbacks) > 0 || condition(s, v1alpha1.RuntimeRolloutReverted).Status != "" {
+		if s.Reverted != nil || len(s.Fallbacks) == 0 || condition(s, v1alpha1.RuntimeRolloutReverted).Status != "" {
 			t.Fatalf("reverted %+v with %d fallbacks", s.Reverted, len(s.Fallbacks))
 		}
 	}
 	if fmt.Sprint(f.deleted) != "[hadoop-jindofs-worker-0 hadoop-jindofs-worker-1]" {
 		t.Errorf("deleted %v", f.deleted)
 	}
+	f.until(t, "settled", func(s *v1alpha1.RuntimeStatus) bool { return len(s.Fallbacks) == 0 && f.settled(t, f.ns) })
 }
 
 func (f *failing) breakPod(t *testing.T, name string) {

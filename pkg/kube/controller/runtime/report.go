@@ -42,6 +42,7 @@ const (
 	reasonUpdating        = health.ReasonUpdating
 	reasonUpdatesPaused   = health.ReasonUpdatesPaused
 	reasonFirstPodFailed  = health.ReasonFirstPodFailed
+	reasonLaterPodFailed  = health.ReasonLaterPodFailed
 	reasonTooFewNodes     = health.ReasonTooFewNodes
 	reasonUnschedulable   = health.ReasonUnschedulable
 	reasonPodSecurity     = health.ReasonPodSecurity

@@ -41,10 +41,6 @@ type templates map[plan.Role]*corev1.PodTemplateSpec
 
 func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, applied templates, w *workloads, m *masterState) error {
 	instances := w.instances(r, want, applied, m)
-	if c.fallbacks.reconcile(r, applied, w, instances) {
-		return nil
-	}
-	revision := want.effective.Revision
 	number := map[plan.Role]int{}
 	if want.plan.Masters != nil {
 		number[plan.RoleMaster] = int(want.plan.Masters.ListedInstances())
@@ -55,6 +51,10 @@ func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, appli
 	if w.fuse != nil {
 		number[plan.RoleFuse] = int(w.fuse.Status.DesiredNumberScheduled)
 	}
+	if c.fallbacks.reconcile(r, applied, w, instances, number) {
+		return nil
+	}
+	revision := want.effective.Revision
 	t := r.status.Transition
 	if t == nil || t.Revision != revision || plan.NextStep(stepsOf(t), instances, number).Step == len(t.Steps) {
 		t = newTransition(revision, planSteps(r, want, instances, m))
@@ -95,11 +95,15 @@ func (c rollouts) reconcile(ctx context.Context, r *report, want *desired, appli
 }
 
 // planSteps returns the steps to the effective spec. After an update was reverted, its
-// failed pod is replaced before the members of Raft change, because it may be a master that
-// the next step waits for.
+// failed pod is replaced first, because it may be a master that the change of the members of
+// Raft waits for, and because a pod that serves is replaced only while all others do.
 func planSteps(r *report, want *desired, instances []plan.Instance, m *masterState) []plan.Step {
 	members, pods := plan.MasterSteps(want.plan.Masters, m.votes), plan.Steps(instances)
-	if r.status.Reverted != nil {
+	if reverted := r.status.Reverted; reverted != nil {
+		failed := plan.Step{Role: plan.Role(reverted.Role), Name: reverted.Instance}
+		if at := slices.Index(pods, failed); at > 0 {
+			pods = slices.Insert(slices.Delete(pods, at, at+1), 0, failed)
+		}
 		return append(pods, members...)
 	}
 	return append(members, pods...)
@@ -214,7 +218,7 @@ func (w *workloads) instances(r *report, want *desired, applied templates, m *ma
 			}
 			if role == plan.RoleMaster {
 				m.setMember(&i, want)
-			} else if reverted := r.status.Reverted; reverted != nil && !i.Current && render.Current(&pod, reverted.Template) {
+			} else if reverted := r.status.Reverted; reverted != nil && !i.Current && render.Current(&pod, reverted.Template) && !health.PodReady(&pod) {
 				// It has not become ready in time: its replacement waits for no other pod. A
 				// master may be part of the majority all the same.
 				i.Running = false

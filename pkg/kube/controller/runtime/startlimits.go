@@ -12,7 +12,7 @@ import (
 	"github.com/jindo-io/jindo/pkg/plan"
 )
 
-// startLimits bound the start of the first pod of a component with a new template.
+// startLimits bound the start of a pod with a new template.
 type startLimits struct {
 	// deadline is how long the pod may take to become ready.
 	deadline time.Duration
@@ -37,7 +37,7 @@ func limits(of plan.Role) startLimits {
 
 // failed returns the first instance of a role that has failed, and the cause; "" if none
 // has. pods have the new template, and none is ready. awaited is a pod that does not exist,
-// age the time since the first one was observed.
+// age the time since one of them was first observed.
 func (l startLimits) failed(of plan.Role, pods []corev1.Pod, awaited plan.Step, age time.Duration) (instance, cause string) {
 	for i := range pods {
 		pod := &pods[i]
