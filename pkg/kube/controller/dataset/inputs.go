@@ -170,7 +170,7 @@ func (f inputs) failedMounts() string {
 	if ready != nil && (ready.Reason == reasonSomeStoresRefuse || f.servesBefore() && ready.Status == corev1.ConditionTrue) {
 		return ""
 	}
-	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found {
+	if problem, found := result.FindCause(health.CauseCredentials, health.CauseStore); found && problem.Severity >= health.Problem {
 		return notes.WithoutIDs(problem.Message)
 	}
 	return ""

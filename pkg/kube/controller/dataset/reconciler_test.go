@@ -307,6 +307,21 @@ func TestMountsFailAndRecover(t *testing.T) {
 	}
 }
 
+// TestNotesAboutTheStoreFailNoMount: scheduled snapshots that are not saved do not
+// prevent a Dataset from being bound.
+func TestNotesAboutTheStoreFailNoMount(t *testing.T) {
+	s := newTestbed(t, newDataset(), newRuntime("hadoop", "hbase", 1))
+	s.settle()
+	s.makeReady("hadoop")
+	s.runtimeStatus("hadoop", func(status *v1alpha1.RuntimeStatus) {
+		status.Conditions = append(status.Conditions, v1alpha1.RuntimeCondition{
+			Type: v1alpha1.RuntimeSnapshotsFailing, Status: corev1.ConditionTrue, Reason: "ScheduleUnmet", Message: "the store refuses to write",
+		})
+	})
+	s.settle()
+	s.checkStatus(v1alpha1.BoundDatasetPhase, "Ready=True/DatasetReady", "-NotReady")
+}
+
 // TestOneMountRefuses: a mount whose store refuses does not take the others away, neither
 // at the first start nor later, also if its Secret is missing. It causes one write and one
 // event, and its recovery one write.
