@@ -16,8 +16,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/cli/report"
 	"github.com/jindo-io/jindo/pkg/cli/session"
 	"github.com/jindo-io/jindo/pkg/master/client"
-	"github.com/jindo-io/jindo/pkg/master/snapshot"
-	"github.com/jindo-io/jindo/pkg/master/state"
 	"github.com/jindo-io/jindo/pkg/rpc/masterv1"
 	"github.com/jindo-io/jindo/test/cli/reporttest"
 )
@@ -53,32 +51,13 @@ func (a *administered) Recover(_ context.Context, master string, confirm bool) (
 
 func (a *administered) Verify(context.Context) *client.Verification { return a.verification }
 
-// snapshotFile returns an empty state as a snapshot file.
-func snapshotFile() ([]byte, error) {
-	machine, err := state.New(func(error) {})
-	if err != nil {
-		return nil, err
-	}
-	var file bytes.Buffer
-	err = snapshot.Write(&file, snapshot.Header{Master: "m-0", Members: []snapshot.Member{{ID: "m-0-ff", Address: "host:1", Voter: true}}}, machine.Snapshot())
-	return file.Bytes(), err
-}
-
 func (a *administered) SaveSnapshot(_ context.Context, master string, w io.Writer) error {
-	if master == "m-9" {
-		return errors.New("m-9 is not a master")
-	}
-	file, err := snapshotFile()
-	if err == nil {
-		_, err = w.Write(file)
-	}
-	return err
+	return reporttest.WriteSnapshot(master, w)
 }
 
 func (a *administered) RestoreSnapshot(_ context.Context, master string, file io.Reader, newCluster bool) (uint64, error) {
-	got, err := io.ReadAll(file)
-	if want, failed := snapshotFile(); err != nil || failed != nil || !bytes.Equal(got, want) {
-		return 0, errors.New("the file is not the one that was saved")
+	if err := reporttest.CheckSnapshot(file); err != nil {
+		return 0, err
 	}
 	if newCluster {
 		master += " into a new cluster"
