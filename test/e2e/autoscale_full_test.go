@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/jindo-io/jindo/pkg/api/v1alpha1"
@@ -55,9 +54,9 @@ func TestAutoscaler(t *testing.T) {
 			if err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "hadoop"}, r); err != nil {
 				return err
 			}
-			if n := ptr.Deref(r.Spec.Replicas, 1); n != step.workers {
+			if n := r.Spec.Replicas; n == nil || *n != step.workers {
 				out, _ := c.run(ctx, "", "get", "hpa", "workers", "-n", namespace, "-o", "jsonpath={.status}")
-				return fmt.Errorf("%d workers; the autoscaler: %s", n, out)
+				return fmt.Errorf("not %d workers; the autoscaler: %s", step.workers, out)
 			}
 			return nil
 		})
