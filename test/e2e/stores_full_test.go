@@ -76,6 +76,55 @@ func TestBucketMissing(t *testing.T) {
 	c.reports(t, namespace, "no-such-bucket")
 }
 
+// TestOneMountRefuses checks that a mount whose bucket does not exist is reported, and
+// takes away no other mount: the Dataset becomes Bound, the reader of the other mount is
+// not disturbed, and every file below the refusing one fails. The mount works once it
+// names a bucket that exists.
+func TestOneMountRefuses(t *testing.T) {
+	t.Parallel()
+	c := connect(t)
+	namespace := c.namespace(t, "one-refuses")
+	c.bucket(t)
+	c.create(t, namespace, c.seedDataset())
+	c.editDataset(t, namespace, func(spec *v1alpha1.DatasetSpec) {
+		other := *spec.Mounts[0].DeepCopy()
+		other.Name, other.MountPoint = "other", "oss://no-such-bucket/"
+		spec.Mounts = append(spec.Mounts, other)
+	})
+	c.create(t, namespace, small)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+	c.reports(t, namespace, "no-such-bucket")
+	w := c.watch(t, namespace, "reader", "hbase", "/hadoop", "")
+	refused := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "refused"}, Spec: readerSpec("hbase", "/other", "-watch"),
+	}
+	if err := c.Create(t.Context(), refused); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "reads below the refusing mount fail", func(ctx context.Context) error {
+		s, err := (&watcher{c, namespace, "refused"}).seen(ctx)
+		if err != nil {
+			return err
+		}
+		if s.Failed == 0 {
+			return fmt.Errorf("%+v", s)
+		}
+		if s.Wrong > 0 {
+			t.Fatalf("%+v", s)
+		}
+		t.Logf("the errors of the refusing mount: %v", s.Errors)
+		return nil
+	})
+	c.remove(t, refused)
+	c.datasetPhase(t, namespace, "hbase", v1alpha1.BoundDatasetPhase)
+
+	c.editDataset(t, namespace, func(spec *v1alpha1.DatasetSpec) { spec.Mounts[1].MountPoint = spec.Mounts[0].MountPoint })
+	c.kubectl(t, "wait", "--for=condition=MountsReady", "dataset/hbase", "-n", namespace, "--timeout=120s")
+	c.job(t, namespace, "read-other", "hbase", "/other")
+	w.readOn(t, 200)
+	w.unharmed(t)
+}
+
 // reports waits until a false condition of the Dataset contains the words.
 func (c *cluster) reports(t *testing.T, namespace, words string) {
 	t.Helper()
