@@ -212,10 +212,18 @@ func (t *target) dataset(in *inventory.Inventory, d *v1alpha1.Dataset) {
 	}
 	for i := range in.Claims {
 		if pvc := &in.Claims[i]; pvc.Namespace == d.Namespace && pvc.Name == d.Name && inventory.IsDatasetClaim(pvc) {
-			t.about = append(t.about, fmt.Sprintf("PersistentVolumeClaim %s and PersistentVolume %s are deleted as well", d.Name, pvc.Spec.VolumeName))
+			t.about = append(t.about, deletedClaim(pvc))
 		}
 	}
 	t.users = usersOf(in, d)
+}
+
+// deletedClaim describes what is deleted with a claim, which may have no volume yet.
+func deletedClaim(pvc *corev1.PersistentVolumeClaim) string {
+	if pvc.Spec.VolumeName == "" {
+		return fmt.Sprintf("PersistentVolumeClaim %s is deleted as well", pvc.Name)
+	}
+	return fmt.Sprintf("PersistentVolumeClaim %s and PersistentVolume %s are deleted as well", pvc.Name, pvc.Spec.VolumeName)
 }
 
 func (t *target) runtime(in *inventory.Inventory, r *v1alpha1.JindoRuntime) {
