@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"os/exec"
 	"testing"
 	"time"
 
@@ -22,23 +21,8 @@ const partition = time.Minute
 // cut disconnects a node, or the API server, of make cluster-up from the network.
 func cut(t *testing.T, name string) {
 	t.Helper()
-	do := func(ctx context.Context, act string) error {
-		out, err := exec.CommandContext(ctx, "../../bin/cluster", act, name).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("cluster %s %s: %w: %s", act, name, err, out)
-		}
-		return nil
-	}
-	if err := do(t.Context(), "cut"); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := do(ctx, "return"); err != nil {
-			t.Error(err)
-		}
-	}()
+	tool(t, "cut", name)
+	defer tool(t, "return", name)
 	time.Sleep(partition)
 }
 

@@ -58,8 +58,9 @@ func newRetry(s *session.Session) *cobra.Command {
 
 If a pod of masters, workers or FUSE servers with a new template does not become ready,
 it comes back with the previous template, as do those of its component that were replaced
-before it, and the condition RolloutReverted has the cause. An edit of the spec that changes their template begins again by itself. This
-command begins again with the same spec, for example after an image was pushed.
+before it, and the condition RolloutReverted has the cause. An edit of the spec that
+changes their template begins again by itself. This command begins again with the same
+spec, for example after an image was pushed.
 
 The annotation ` + v1alpha1.RetryAnnotation + ` is set to the present time.`,
 		Example: fmt.Sprintf("  %s rollout retry hadoop", s.Name),

@@ -323,7 +323,8 @@ func TestScheduleEdits(t *testing.T) {
 	s.saved(3)
 }
 
-// The text of a failure is fit for a message and a terminal, whatever a store sends.
+// The text of a failure is one bounded line of UTF-8 without control characters, for any
+// error of a store.
 func TestReasonText(t *testing.T) {
 	hostile := errors.New("\x1b[31m\r\n\xff" + strings.Repeat("é", maxReason))
 	if got := reasonText(hostile); !utf8.ValidString(got) || strings.ContainsAny(got, "\x1b\r\n") || len(got) > 2*maxReason {

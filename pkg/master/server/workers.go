@@ -28,7 +28,7 @@ var _ archiver = workers{}
 
 func (w workers) dial(to *commonv1.RingMember) (*grpc.ClientConn, error) {
 	address := net.JoinHostPort(to.GetHost(), strconv.FormatUint(uint64(to.GetPort()), 10))
-	return w.server.config.Identity.Dial(address, mtls.Worker, to.GetName(), grpc.WithDefaultCallOptions(grpc.WaitForReady(false)))
+	return w.server.config.Identity.Dial(address, mtls.Worker, to.GetName())
 }
 
 // latest implements archiver.

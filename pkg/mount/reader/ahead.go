@@ -220,7 +220,7 @@ func (f *shared) extend(s *stream) {
 		until = size
 	case s.start == 0 && s.end < config.FirstWindow:
 		// The second one is for the rest of a small file.
-		size, until = config.FirstWindow, config.FirstWindow
+		size, until = config.FirstWindow, max(s.next, config.FirstWindow)
 	}
 	for s.end < min(to, until) {
 		end, ok := f.request(s.end, min((s.end/size+1)*size, to))

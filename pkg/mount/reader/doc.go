@@ -25,9 +25,10 @@
 // sequential streams and 8 series of equal reads at equal distances are detected.
 // For a stream, four times as many bytes as were read of it are requested, in
 // parallel ranges, up to [Config.MaxWindow]. At the start of a file, the first read
-// requests little more than its bytes, the second one [Config.FirstWindow]. A stream does not read ahead into what another one has read. Other reads
-// request exactly their bytes. In every pattern, the bytes that are requested in
-// vain are at most 16 MiB and half of those that were read in sequence.
+// requests little more than its bytes, the second one [Config.FirstWindow]. A stream
+// does not read ahead into what another one has read. Other reads request exactly their
+// bytes. In every pattern, the bytes that are requested in vain are at most 16 MiB and
+// half of those that were read in sequence.
 //
 // A read waits for bytes that are already requested instead of requesting them
 // again, and can use them as they arrive. All read-ahead shares one memory budget:
