@@ -7,8 +7,14 @@ import (
 	"strings"
 )
 
-// FuseLabelPrefix is the prefix of the labels of nodes for FUSE servers.
-const FuseLabelPrefix = "fluid.io/f-"
+// Prefixes of the labels of nodes for FUSE servers and caches.
+const (
+	labelDomain      = "fluid.io/"
+	fuseKind         = "f-"
+	cacheKind        = "s-"
+	FuseLabelPrefix  = labelDomain + fuseKind
+	CacheLabelPrefix = labelDomain + cacheKind
+)
 
 // digestLength is the number of hexadecimal digits that make a name unique.
 const digestLength = 16
@@ -61,11 +67,11 @@ func (s Scope) Overlaps(other Scope) bool {
 func (s Scope) DatasetID() string { return s.short(s.Name) }
 
 // FuseNodeLabel returns the label of nodes on which pods use the runtime's mounts.
-func (s Scope) FuseNodeLabel() string { return "fluid.io/" + s.short("f-"+s.Name) }
+func (s Scope) FuseNodeLabel() string { return labelDomain + s.short(fuseKind+s.Name) }
 
 // CacheNodeLabel returns the label of nodes on which workers of the runtime cache
 // data.
-func (s Scope) CacheNodeLabel() string { return "fluid.io/" + s.short("s-"+s.Name) }
+func (s Scope) CacheNodeLabel() string { return labelDomain + s.short(cacheKind+s.Name) }
 
 // Volume returns the name of the PersistentVolume of a Dataset, which is also its
 // volume handle.

@@ -18,12 +18,6 @@ import (
 	"github.com/jindo-io/jindo/pkg/kube/scopes"
 )
 
-// Prefixes of node labels.
-const (
-	cachePrefix = "fluid.io/s-"
-	fusePrefix  = "fluid.io/f-"
-)
-
 // Sweep removes the volumes, node labels, authorities and cleaner pods of runtimes
 // that do not exist. It is called when the controllers start, for runtimes that were
 // deleted without them.
@@ -166,9 +160,9 @@ func (s *sweep) sweepLabels(ctx context.Context) error {
 // Fluid's labels of workers contain the runtime's kind, and its labels of Datasets with
 // long names the Dataset's uid.
 func managedLabel(label string) bool {
-	rest, cache := strings.CutPrefix(label, cachePrefix)
+	rest, cache := strings.CutPrefix(label, names.CacheLabelPrefix)
 	if !cache {
-		owner, fuse := strings.CutPrefix(label, fusePrefix)
+		owner, fuse := strings.CutPrefix(label, names.FuseLabelPrefix)
 		return fuse && uuid.Validate(owner) != nil
 	}
 	if uuid.Validate(rest) == nil {
